@@ -1,0 +1,111 @@
+/**
+ * Contexts built from a socket buffer: `struct __sk_buff` and what its pointers lead to
+ * (include/uapi/linux/bpf.h, Linux 6.18).
+ */
+import { type ContextLayout, layout } from './layout.js';
+
+/** `data` and `data_end` are packet pointers, `flow_keys` and `sk` full pointers. */
+export const SK_BUFF: ContextLayout = layout('__sk_buff', 192, [
+  ['len', 0, 4],
+  ['pkt_type', 4, 4],
+  ['mark', 8, 4],
+  ['queue_mapping', 12, 4],
+  ['protocol', 16, 4],
+  ['vlan_present', 20, 4],
+  ['vlan_tci', 24, 4],
+  ['vlan_proto', 28, 4],
+  ['priority', 32, 4],
+  ['ingress_ifindex', 36, 4],
+  ['ifindex', 40, 4],
+  ['tc_index', 44, 4],
+  ['cb', 48, 4, 5],
+  ['hash', 68, 4],
+  ['tc_classid', 72, 4],
+  ['data', 76, 4],
+  ['data_end', 80, 4],
+  ['napi_id', 84, 4],
+  ['family', 88, 4],
+  ['remote_ip4', 92, 4],
+  ['local_ip4', 96, 4],
+  ['remote_ip6', 100, 4, 4],
+  ['local_ip6', 116, 4, 4],
+  ['remote_port', 132, 4],
+  ['local_port', 136, 4],
+  ['data_meta', 140, 4],
+  ['flow_keys', 144, 8],
+  ['tstamp', 152, 8],
+  ['wire_len', 160, 4],
+  ['gso_segs', 164, 4],
+  ['sk', 168, 8],
+  ['gso_size', 176, 4],
+  ['tstamp_type', 180, 1],
+  ['hwtstamp', 184, 8],
+]);
+
+/** Where the flow dissector writes what it found. Addresses and ports are in network order. */
+export const FLOW_KEYS: ContextLayout = layout('bpf_flow_keys', 56, [
+  ['nhoff', 0, 2],
+  ['thoff', 2, 2],
+  ['addr_proto', 4, 2],
+  ['is_frag', 6, 1],
+  ['is_first_frag', 7, 1],
+  ['is_encap', 8, 1],
+  ['ip_proto', 9, 1],
+  ['n_proto', 10, 2],
+  ['sport', 12, 2],
+  ['dport', 14, 2],
+  ['ipv4_src', 16, 4],
+  ['ipv4_dst', 20, 4],
+  ['ipv6_src', 16, 4, 4],
+  ['ipv6_dst', 32, 4, 4],
+  ['flags', 48, 4],
+  ['flow_label', 52, 4],
+]);
+
+/** A socket as `__sk_buff.sk` and the socket look-ups show it. */
+export const SOCK: ContextLayout = layout('bpf_sock', 80, [
+  ['bound_dev_if', 0, 4],
+  ['family', 4, 4],
+  ['type', 8, 4],
+  ['protocol', 12, 4],
+  ['mark', 16, 4],
+  ['priority', 20, 4],
+  ['src_ip4', 24, 4],
+  ['src_ip6', 28, 4, 4],
+  ['src_port', 44, 4],
+  ['dst_port', 48, 2],
+  ['dst_ip4', 52, 4],
+  ['dst_ip6', 56, 4, 4],
+  ['state', 72, 4],
+  ['rx_queue_mapping', 76, 4],
+]);
+
+/** What `bpf_tcp_sock()` shows of a TCP socket. */
+export const TCP_SOCK: ContextLayout = layout('bpf_tcp_sock', 112, [
+  ['snd_cwnd', 0, 4],
+  ['srtt_us', 4, 4],
+  ['rtt_min', 8, 4],
+  ['snd_ssthresh', 12, 4],
+  ['rcv_nxt', 16, 4],
+  ['snd_nxt', 20, 4],
+  ['snd_una', 24, 4],
+  ['mss_cache', 28, 4],
+  ['ecn_flags', 32, 4],
+  ['rate_delivered', 36, 4],
+  ['rate_interval_us', 40, 4],
+  ['packets_out', 44, 4],
+  ['retrans_out', 48, 4],
+  ['total_retrans', 52, 4],
+  ['segs_in', 56, 4],
+  ['data_segs_in', 60, 4],
+  ['segs_out', 64, 4],
+  ['data_segs_out', 68, 4],
+  ['lost_out', 72, 4],
+  ['sacked_out', 76, 4],
+  ['bytes_received', 80, 8],
+  ['bytes_acked', 88, 8],
+  ['dsack_dups', 96, 4],
+  ['delivered', 100, 4],
+  ['delivered_ce', 104, 4],
+  ['icsk_retransmits', 108, 4],
+]);
