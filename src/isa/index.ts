@@ -1,0 +1,10 @@
+/**
+ * The instruction set's public face: what other floors import.
+ */
+export * from './constants.js';
+export * from './decode.js';
+export * from './encode.js';
+export * from './errors.js';
+export * from './insn.js';
+export * from './jumps.js';
+export * from './opcodes.js';
