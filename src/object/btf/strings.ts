@@ -1,0 +1,166 @@
+/**
+ * Strings of a BTF string section, decoded on demand, and an index from a name's bytes to the types
+ * that bear it, built on first use without decoding any string.
+ */
+import { BtfError } from './error.js';
+
+const decoder = new TextDecoder('utf-8');
+const encoder = new TextEncoder();
+
+export class StringSection {
+  /** The first offset that lies here and not in the base's strings. */
+  readonly start: number;
+  readonly bytes: Uint8Array;
+  readonly #base: StringSection | undefined;
+  readonly #cache = new Map<number, string>();
+  readonly #file: string | undefined;
+
+  /** `bytes` is the section; it ends in NUL, or is empty where there is a base. */
+  constructor(bytes: Uint8Array, file: string | undefined, base?: StringSection) {
+    this.bytes = bytes;
+    this.start = base === undefined ? 0 : base.end;
+    this.#base = base;
+    this.#file = file;
+  }
+
+  /** One past the last offset. */
+  get end(): number {
+    return this.start + this.bytes.length;
+  }
+
+  /** The section, of this BTF or of a base, in which `offset` lies; undefined past the end. */
+  sectionOf(offset: number): StringSection | undefined {
+    let section: StringSection = this;
+    while (offset < section.start && section.#base !== undefined) section = section.#base;
+    return offset < section.end ? section : undefined;
+  }
+
+  at(offset: number): string {
+    if (offset < this.start && this.#base !== undefined) return this.#base.at(offset);
+    const known = this.#cache.get(offset);
+    if (known !== undefined) return known;
+    if (offset >= this.end) {
+      const place = this.#file === undefined ? {} : { file: this.#file };
+      throw new BtfError(
+        'BTF_STRING',
+        `string offset ${offset} is past the strings, which end at ${this.end}`,
+        place,
+      );
+    }
+    const text = this.#decode(offset - this.start);
+    this.#cache.set(offset, text);
+    return text;
+  }
+
+  #decode(at: number): string {
+    const bytes = this.bytes;
+    let text = '';
+    for (let i = at; ; i++) {
+      const byte = bytes[i] ?? 0;
+      if (byte === 0) return text;
+      if (byte >= 0x80 || i - at > 64) break;
+      text += String.fromCharCode(byte);
+    }
+    const end = bytes.indexOf(0, at);
+    return decoder.decode(bytes.subarray(at, end < 0 ? bytes.length : end));
+  }
+}
+
+/** Length of `name` without its flavour: what precedes the last `___` that has something on both sides. */
+export function essentialNameLength(name: string): number {
+  for (let i = name.length - 5; i >= 0; i--) {
+    if (name.startsWith('___', i + 1) && name[i] !== '_' && name[i + 4] !== '_') return i + 1;
+  }
+  return name.length;
+}
+
+/** `task_struct` for `task_struct___v5`: the name that CO-RE compares. */
+export function essentialName(name: string): string {
+  return name.slice(0, essentialNameLength(name));
+}
+
+/**
+ * Chained hash from *essential* names (names without `___flavour`) to type numbers. Numbers of a chain
+ * ascend, so the first match is the lowest id.
+ */
+export class NameIndex {
+  readonly #strings: StringSection;
+  readonly #nameOffsets: Uint32Array;
+  readonly #mask: number;
+  readonly #heads: Int32Array;
+  readonly #next: Int32Array;
+
+  /** `nameOffsets[i]` is type i's name; 0 or out of range: it has none. */
+  constructor(strings: StringSection, nameOffsets: Uint32Array) {
+    let size = 16;
+    while (size < nameOffsets.length) size *= 2;
+    this.#strings = strings;
+    this.#nameOffsets = nameOffsets;
+    this.#mask = size - 1;
+    this.#heads = new Int32Array(size).fill(-1);
+    this.#next = new Int32Array(nameOffsets.length);
+    for (let i = nameOffsets.length - 1; i >= 0; i--) {
+      const offset = nameOffsets[i]!;
+      const section = offset === 0 ? undefined : strings.sectionOf(offset);
+      if (section === undefined) continue;
+      const slot = hashEssential(section.bytes, offset - section.start) & this.#mask;
+      this.#next[i] = this.#heads[slot]!;
+      this.#heads[slot] = i;
+    }
+  }
+
+  /** Numbers, ascending, of the types whose essential name is that of `name`. */
+  find(name: string): number[] {
+    const bytes = encoder.encode(`${name}\0`);
+    const found: number[] = [];
+    let i = this.#heads[hashEssential(bytes, 0) & this.#mask]!;
+    for (; i >= 0; i = this.#next[i]!) {
+      const offset = this.#nameOffsets[i]!;
+      const section = this.#strings.sectionOf(offset);
+      if (section !== undefined && sameEssential(section.bytes, offset - section.start, bytes)) found.push(i);
+    }
+    return found;
+  }
+}
+
+/** FNV-1a over the bytes up to NUL or to the flavour separator. */
+function hashEssential(bytes: Uint8Array, offset: number): number {
+  const end = essentialEnd(bytes, offset);
+  let hash = 0x811c9dc5;
+  for (let i = offset; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+  return (hash ^ (hash >>> 15)) >>> 0;
+}
+
+function essentialEnd(bytes: Uint8Array, offset: number): number {
+  let end = offset;
+  let runs = 0; // underscores in a row, to skip the search in the common case
+  let hasRun = false;
+  for (; end < bytes.length && bytes[end] !== 0; end++) {
+    runs = bytes[end] === 0x5f ? runs + 1 : 0;
+    if (runs === 3) hasRun = true;
+  }
+  if (!hasRun) return end;
+  for (let i = end - 5; i >= offset; i--) {
+    if (isFlavourSeparator(bytes, i)) return i + 1;
+  }
+  return end;
+}
+
+/** `a___b` at `i`: exactly three underscores between two other characters. */
+function isFlavourSeparator(bytes: Uint8Array, i: number): boolean {
+  return (
+    bytes[i] !== 0x5f &&
+    bytes[i + 1] === 0x5f &&
+    bytes[i + 2] === 0x5f &&
+    bytes[i + 3] === 0x5f &&
+    bytes[i + 4] !== 0x5f
+  );
+}
+
+/** Whether the essential parts agree; `name` ends in NUL. */
+function sameEssential(strings: Uint8Array, offset: number, name: Uint8Array): boolean {
+  const length = essentialEnd(name, 0);
+  if (essentialEnd(strings, offset) - offset !== length) return false;
+  for (let i = 0; i < length; i++) if (strings[offset + i] !== name[i]) return false;
+  return true;
+}
