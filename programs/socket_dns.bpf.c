@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* Socket filter for a raw socket: keeps DNS over IPv4 and cuts everything else off. Reads the packet with the classic
- * load instructions (LD_ABS, LD_IND), which end the program with 0 when they reach past its end. Counts queries by
- * the length of the first label, so that tunnels stand out. */
+/* Socket filter for a raw or packet socket: keeps DNS over IPv4 and cuts everything else off. Reads the packet with the
+ * classic load instructions (LD_ABS, LD_IND), which end the program with 0 when they reach past its end; offsets
+ * count from the network header, wherever the socket's own data starts. Counts messages by the length of the first
+ * label, so that tunnels stand out. */
 #include "include/packet.h"
+#include <linux/filter.h>
 
 #define DNS_PORT 53
 #define DNS_HEADER 12
 #define DNS_RESPONSE 0x80
 #define SNAP_LENGTH 256
+#define NETWORK ((unsigned long long)SKF_NET_OFF)
 
 /* The compiler turns these into LD_ABS / LD_IND; the result is in host order. */
 unsigned long long load_byte(void *skb, unsigned long long offset) asm("llvm.bpf.load.byte");
@@ -35,17 +38,17 @@ struct {
 SEC("socket")
 int dns_filter(struct __sk_buff *skb)
 {
-	__u32 network = ETH_HLEN, transport, dns, response, label;
+	__u32 transport, dns, response, label;
 	struct direction *direction;
 	__u64 one = 1, *count;
 
-	if (load_half(skb, offsetof(struct ethhdr, h_proto)) != ETH_P_IP)
+	if (skb->protocol != bpf_htons(ETH_P_IP))
 		return 0;
-	if (load_byte(skb, network + offsetof(struct iphdr, protocol)) != IPPROTO_UDP)
+	if (load_byte(skb, NETWORK + offsetof(struct iphdr, protocol)) != IPPROTO_UDP)
 		return 0;
-	if (load_half(skb, network + offsetof(struct iphdr, frag_off)) & IP_FRAGMENT_BITS)
+	if (load_half(skb, NETWORK + offsetof(struct iphdr, frag_off)) & IP_FRAGMENT_BITS)
 		return 0;
-	transport = network + (load_byte(skb, network) & 0xf) * 4;
+	transport = NETWORK + (load_byte(skb, NETWORK) & 0xf) * 4;
 	if (load_half(skb, transport) != DNS_PORT && load_half(skb, transport + 2) != DNS_PORT)
 		return 0;
 	dns = transport + sizeof(struct udphdr);
