@@ -27,7 +27,7 @@ export const BPF_H = 0x08;
 export const BPF_B = 0x10;
 export const BPF_DW = 0x18;
 
-/** Access modes. `BPF_LEN` and `BPF_MSH` are classic BPF's; the latter is where `BPF_MEMSX` is not. */
+/** Access modes. `BPF_LEN` and `BPF_MSH` are classic BPF's; `BPF_MEMSX` reuses the value of `BPF_LEN`. */
 export const BPF_IMM = 0x00;
 export const BPF_ABS = 0x20;
 export const BPF_IND = 0x40;

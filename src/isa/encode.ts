@@ -6,6 +6,7 @@
 import { LD_IMM64 } from './constants.js';
 import { IsaEncodeError } from './errors.js';
 import { type Endian, INSN_SIZE, type Insn } from './insn.js';
+import { type OpcodeRow, rowByName } from './opcodes.js';
 
 const LIMITS: readonly (readonly [keyof Insn, number, number])[] = [
   ['code', 0, 0xff],
@@ -51,4 +52,26 @@ export function ldImm64(dst: number, value: bigint, src = 0): [Insn, Insn] {
     { code: LD_IMM64, dst, src, off: 0, imm: low },
     { code: 0, dst: 0, src: 0, off: 0, imm: high },
   ];
+}
+
+/** Operands of an instruction to be built; what the row fixes may be left out, the rest defaults to 0. */
+export type Operands = Partial<Pick<Insn, 'dst' | 'src' | 'off' | 'imm'>>;
+
+/**
+ * One slot of the instruction `row` (a row of the opcode table or its name) with these operands; fields
+ * that the row fixes get their value.
+ * @throws IsaEncodeError `ISA_UNKNOWN_NAME` for a name that the table does not have.
+ */
+export function makeInsn(row: OpcodeRow | string, operands: Operands = {}): Insn {
+  const known = typeof row === 'string' ? rowByName(row) : row;
+  if (known === undefined)
+    throw new IsaEncodeError('ISA_UNKNOWN_NAME', `no instruction is named ${String(row)}`);
+  const { dst, src, off, imm } = known;
+  return {
+    code: known.code,
+    dst: typeof dst === 'number' ? dst : (operands.dst ?? 0),
+    src: typeof src === 'number' ? src : (operands.src ?? 0),
+    off: typeof off === 'number' ? off : (operands.off ?? 0),
+    imm: typeof imm === 'number' ? imm : (operands.imm ?? 0),
+  };
 }

@@ -1,8 +1,10 @@
 /**
  * The instruction set's public face: what other floors import.
  */
+export * from './check.js';
 export * from './constants.js';
 export * from './decode.js';
+export * from './disasm.js';
 export * from './encode.js';
 export * from './errors.js';
 export * from './insn.js';
