@@ -2,6 +2,7 @@
  * Flags of maps, of updates and of the helpers that work on maps, as Linux 6.18 numbers them.
  * Models the flag enums of include/uapi/linux/bpf.h.
  */
+import { flagsText } from './flag-text.js';
 
 /** `map_flags` of BPF_MAP_CREATE. */
 export const MapFlag = {
@@ -84,15 +85,7 @@ export const CsumFlag = {
   BPF_F_IPV6: 1 << 7,
 } as const;
 
-/** Names of the flags set in `mapFlags`, then what is left over as a hexadecimal number; `0` for none. */
+/** Names of the map flags set in `mapFlags`; `0` for none. */
 export function mapFlagsText(mapFlags: number): string {
-  const names: string[] = [];
-  let left = mapFlags >>> 0;
-  for (const [name, bit] of Object.entries(MapFlag)) {
-    if ((left & bit) === 0) continue;
-    names.push(name);
-    left = (left & ~bit) >>> 0;
-  }
-  if (left !== 0 || names.length === 0) names.push(left === 0 ? '0' : `0x${left.toString(16)}`);
-  return names.join(' | ');
+  return flagsText(MapFlag, mapFlags);
 }
