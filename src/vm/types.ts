@@ -2,10 +2,12 @@
  * The engine's contract with whoever hosts it (the simulated kernel, the command line, a test).
  * The engine knows memory, instructions and control flow; maps, helpers and contexts are the host's.
  */
-import type { Insn } from '../isa/insn.js';
+import type { Endian, Insn } from '../isa/insn.js';
+import type { CallKind } from '../isa/opcodes.js';
+import type { HelperDef } from './helpers.js';
 
-/** What a program may do with a region of BPF-visible memory. */
-export type Access = 'read' | 'readwrite';
+/** What a checked program may do with a region of BPF-visible memory. `none`: nothing, while helpers still may. */
+export type Access = 'none' | 'read' | 'readwrite';
 
 /** A piece of BPF-visible memory. The bytes are a live view: writing them is writing BPF memory. */
 export interface Region {
@@ -13,7 +15,7 @@ export interface Region {
   readonly address: bigint;
   /**
    * The same memory through the window that 32-bit context fields (`xdp_md.data`, `__sk_buff.data`)
-   * can hold: the low half of `address`.
+   * can hold: the low half of `address`. It is also the offset in the engine's memory.
    */
   readonly address32: number;
   readonly size: number;
@@ -23,11 +25,11 @@ export interface Region {
 
 export type FaultKind =
   | 'bad-access' // outside the window, or memory that the program may not touch
-  | 'bad-instruction' // refused at translation: unknown opcode, reserved field, jump out of range
-  | 'bad-call' // unknown helper, call depth, callback address
+  | 'bad-instruction' // ran off the end of a function
+  | 'bad-call' // callx to something that is neither a helper nor a function
   | 'out-of-fuel'
-  | 'stack-overflow'
-  | 'helper-fault'; // a helper's argument is a pointer the program may not use
+  | 'stack-overflow' // more than 8 frames
+  | 'helper-fault'; // a helper's argument is something the program may not use
 
 /** Why and where a program was stopped. */
 export interface Fault {
@@ -51,5 +53,42 @@ export type ImmResolver = (source: number, imm: number, nextImm: number, insnInd
 export interface ProgramSource {
   readonly name: string;
   readonly insns: readonly Insn[];
+  /** Byte order of the program's data accesses; only little-endian programs run. Default little. */
+  readonly endian?: Endian;
   readonly resolveImm?: ImmResolver;
+}
+
+/** Which helper a call means: by number, or for `kfunc` by BTF id and index into the fd array. */
+export type HelperResolver = (kind: CallKind, id: number, off: number) => HelperDef | undefined;
+
+export interface LoadOptions {
+  readonly helpers?: HelperResolver;
+  /**
+   * Check every access against the regions' access (raw programs), or against the window only
+   * (verified programs). Default true.
+   */
+  readonly checked?: boolean;
+  /** Look at the fuel before every instruction instead of at backward jumps and calls. Default false. */
+  readonly exactFuel?: boolean;
+}
+
+/** Value of a register as the host gives it: a bigint (taken modulo 2^64) or a safe integer. */
+export type RegValue = bigint | number;
+
+export interface StartOptions {
+  /** r1 to r5. */
+  readonly args?: readonly RegValue[];
+  /** Instructions that the run may execute; default `DEFAULT_FUEL`. */
+  readonly fuel?: number;
+  /** What LD_ABS and LD_IND read: offset of the network header within it is for negative offsets. */
+  readonly packet?: { readonly region: Region; readonly length?: number; readonly networkOffset?: number };
+}
+
+export interface RunResult {
+  /** r0 at exit as an unsigned 64-bit number; what it held when the program was stopped. */
+  readonly r0: bigint;
+  /** Instructions executed; a `LD_IMM64` counts as one. */
+  readonly instructions: number;
+  /** Present when the program was stopped before its exit. */
+  readonly fault?: Fault;
 }

@@ -1,0 +1,41 @@
+/**
+ * The compiled core as a WebAssembly instance. The module is decoded and compiled once a process, an
+ * engine instantiates it on its own memory.
+ */
+import { CORE_WASM_BASE64 } from './core.wasm.js';
+import { Instance, Module, type WasmMemory } from './webassembly.js';
+
+/** What the core offers: see `core/loop.ts` and `core/calls.ts`. All return a `STOP_*` number. */
+export interface Core {
+  run(): number;
+  runChecked(): number;
+  step(): number;
+  stepChecked(): number;
+  /** Pushes a frame for the function at cell `target`: −1, or why it cannot. */
+  push(checked: number, target: number, back: number, kind: number): number;
+  /** Opens (−1) or closes (0) the current frame's stack. */
+  shadowCurrentFrame(value: number): void;
+}
+
+/** What the core asks of its host. */
+export interface CoreHost {
+  /** Carry out the plain helper of this index; not 0 makes the core return. */
+  plain(index: number): number;
+  /** Cell of the program that a tail call leads to, 0 to fall through. */
+  tail(index: number): number;
+}
+
+let compiled: object | undefined;
+
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+export function instantiateCore(memory: WasmMemory, host: CoreHost): Core {
+  compiled ??= new Module(bytesOf(CORE_WASM_BASE64));
+  const imports = { env: { memory }, host: { plain: host.plain, tail: host.tail } };
+  return new Instance(compiled, imports).exports as unknown as Core;
+}

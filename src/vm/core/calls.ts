@@ -1,0 +1,140 @@
+/**
+ * What handlers do out of line: frames, tail calls, signed division, packet loads.
+ */
+import {
+  CELL,
+  FRAME_FROM_HOST,
+  FRAME_KIND,
+  FRAME_MAY_GOTO,
+  FRAME_RETURN,
+  FRAME_SIZE,
+  HOT_BUDGET,
+  HOT_DEPTH,
+  HOT_FRAMES,
+  HOT_MAY_GOTO,
+  HOT_PACKET,
+  HOT_PACKET_LEN,
+  HOT_PACKET_NET,
+  HOT_PC,
+  HOT_REGS,
+  HOT_TAIL_CALLS,
+  MAX_FRAMES,
+  MAX_TAIL_CALLS,
+  MAY_GOTO_LOOPS,
+  STACK_FRAME,
+  STACK_GAP,
+  STOP_DEPTH,
+  STOP_EXIT,
+  STOP_FUEL,
+  STOP_RETURN,
+} from './layout';
+
+/** Host: carry out the plain helper of this index; arguments and result are in the hot block. Not 0: stop. */
+// @external('host', 'plain')
+export declare function plain(index: i32): i32;
+
+/** Host: first cell of the program that the tail call in r1–r3 names, 0 when it falls through. */
+// @external('host', 'tail')
+declare function tail(index: i32): i32;
+
+/** Leaves the core: keeps where it is and why. */
+// @inline
+export function stop(pc: usize, b: i32, why: i32): i32 {
+  store<i32>(HOT_PC, pc);
+  store<i32>(HOT_BUDGET, b);
+  return why;
+}
+
+/** Shadow of the 512 bytes below `top`. */
+function shadowFrame(top: u32, value: i64): void {
+  let p = (top - STACK_FRAME) >> 3;
+  const end = p + STACK_FRAME / 8;
+  for (; p < end; p += 8) store<i64>(p, value, SHADOW_BASE);
+}
+
+/** Opens (−1) or closes (0) the current frame's stack to checked programs. */
+export function shadowCurrentFrame(value: i32): void {
+  shadowFrame(load<u32>(HOT_REGS, 80), value);
+}
+
+/** Calls the function at cell `target`; `back` is the return cell. −1, or why it cannot. */
+export function push(checked: i32, target: i32, back: i32, kind: i32): i32 {
+  const depth = load<i32>(HOT_DEPTH);
+  if (depth + 1 >= MAX_FRAMES) return STOP_DEPTH;
+  const frame: usize = HOT_FRAMES + depth * FRAME_SIZE;
+  memory.copy(frame, HOT_REGS + 48, 40);
+  store<i32>(frame, back, FRAME_RETURN);
+  store<i32>(frame, load<i32>(HOT_MAY_GOTO), FRAME_MAY_GOTO);
+  store<i32>(frame, kind, FRAME_KIND);
+  store<i32>(HOT_DEPTH, depth + 1);
+  store<i32>(HOT_MAY_GOTO, MAY_GOTO_LOOPS);
+  const top = load<i64>(HOT_REGS, 80) - (STACK_FRAME + STACK_GAP);
+  store<i64>(HOT_REGS, top, 80);
+  if (checked) shadowFrame(<u32>top, -1);
+  store<i32>(HOT_PC, target);
+  return -1;
+}
+
+/** Local call at `pc`: −1 and the new position in the hot block, or a stop. */
+export function enter<C>(pc: usize, b: i32): i32 {
+  const target = <i32>pc + load<i32>(pc, 4);
+  const s = push(sizeof<C>() == 8, target, <i32>(pc + CELL), 0);
+  if (s >= 0) return stop(pc, b, s);
+  b += target - <i32>(pc + CELL);
+  store<i32>(HOT_BUDGET, b);
+  return target >= b ? STOP_FUEL : -1;
+}
+
+/** Returns from the current frame. */
+export function leave<C>(pc: usize, b: i32): i32 {
+  const depth = load<i32>(HOT_DEPTH) - 1;
+  if (depth < 0) return stop(pc + CELL, b, STOP_EXIT);
+  const frame: usize = HOT_FRAMES + depth * FRAME_SIZE;
+  if (sizeof<C>() == 8) shadowFrame(load<u32>(HOT_REGS, 80), 0);
+  memory.copy(HOT_REGS + 48, frame, 40);
+  const back = load<i32>(frame, FRAME_RETURN);
+  store<i32>(HOT_MAY_GOTO, load<i32>(frame, FRAME_MAY_GOTO));
+  store<i32>(HOT_DEPTH, depth);
+  stop(back, b + back - <i32>(pc + CELL), 0);
+  return load<i32>(frame, FRAME_KIND) == FRAME_FROM_HOST ? STOP_RETURN : -1;
+}
+
+/** `bpf_tail_call`: the budget moves with `pc` as for a jump. The count only grows when a program is found. */
+export function tailCall(pc: usize, b: i32): i32 {
+  stop(pc + CELL, b, 0);
+  const made = load<i32>(HOT_TAIL_CALLS);
+  if (made >= MAX_TAIL_CALLS) return -1;
+  const target = tail(load<i32>(pc, 8));
+  if (target == 0) return -1;
+  store<i32>(HOT_TAIL_CALLS, made + 1);
+  stop(target, b + target - <i32>(pc + CELL), 0);
+  return target >= load<i32>(HOT_BUDGET) ? STOP_FUEL : -1;
+}
+
+/** Memory offset of `size` packet bytes at `k` (negative: SKF_NET_OFF, SKF_LL_OFF), or 0. */
+export function packetPointer(k: i32, size: i32): i32 {
+  let o: i64 = k;
+  if (k < 0) {
+    if (k >= -0x100000) o = <i64>k + 0x100000 + load<i32>(HOT_PACKET_NET);
+    else if (k >= -0x200000) o = <i64>k + 0x200000;
+    else return 0;
+  }
+  if (o + size > <i64>load<i32>(HOT_PACKET_LEN)) return 0;
+  return load<i32>(HOT_PACKET) + <i32>o;
+}
+
+export function sdiv64(x: i64, y: i64): i64 {
+  return y == 0 ? 0 : y == -1 ? -x : x / y;
+}
+
+export function smod64(x: i64, y: i64): i64 {
+  return y == 0 ? x : y == -1 ? 0 : x % y;
+}
+
+export function sdiv32(x: i32, y: i32): i32 {
+  return y == 0 ? 0 : y == -1 ? -x : x / y;
+}
+
+export function smod32(x: i32, y: i32): i32 {
+  return y == 0 ? x : y == -1 ? 0 : x % y;
+}

@@ -1,0 +1,57 @@
+/**
+ * The interpreter: one loop over pre-decoded cells. `build.mjs` replaces the handlers' marker by the cases
+ * that `handlers.mjs` defines. `C` says whether accesses are checked against the shadow (`i64`) or only
+ * against the window (`i32`); `T` whether fuel is looked at before every cell (`i64`) or only where code
+ * jumps back.
+ */
+
+import { fault, forbidden } from './access';
+import { enter, leave, packetPointer, plain, sdiv32, sdiv64, smod32, smod64, stop, tailCall } from './calls';
+import {
+  CELL,
+  HOT_BUDGET,
+  HOT_CALLEE,
+  HOT_DEPTH,
+  HOT_MAY_GOTO,
+  HOT_PC,
+  HOT_REGS,
+  STOP_BAD_OP,
+  STOP_CALL,
+  STOP_END,
+  STOP_EXIT,
+  STOP_FLOW,
+  STOP_FUEL,
+  STOP_HELPER,
+} from './layout';
+
+function loop<C, T>(): i32 {
+  let pc: usize = load<i32>(HOT_PC);
+  let b: i32 = load<i32>(HOT_BUDGET);
+  while (true) {
+    if (sizeof<T>() == 8) {
+      if (<i32>pc >= b) return stop(pc, b, STOP_FUEL);
+    }
+    switch (<i32>load<u16>(pc)) {
+      /*HANDLERS*/
+      default:
+        return stop(pc, b, STOP_BAD_OP);
+    }
+  }
+  return 0;
+}
+
+export function run(): i32 {
+  return loop<i32, i32>();
+}
+
+export function runChecked(): i32 {
+  return loop<i64, i32>();
+}
+
+export function step(): i32 {
+  return loop<i32, i64>();
+}
+
+export function stepChecked(): i32 {
+  return loop<i64, i64>();
+}

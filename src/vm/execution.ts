@@ -1,0 +1,358 @@
+/**
+ * One run of a program: its registers, frames, position and fuel, in a block of engine memory. Many may be
+ * under way at once: the one that last ran has its block in the core's hot block, where the core and plain
+ * helpers find it; `Engine.switchTo` exchanges them. Runs stop and go on: for fuel, for flow helpers, and
+ * when a helper asks for it.
+ */
+import {
+  CELL,
+  HOT,
+  HOT_BUDGET,
+  HOT_CALLEE,
+  HOT_DEPTH,
+  HOT_FAULT_ADDRESS,
+  HOT_FAULT_SIZE,
+  HOT_FAULT_STORE,
+  HOT_MAY_GOTO,
+  HOT_PACKET,
+  HOT_PACKET_LEN,
+  HOT_PACKET_NET,
+  HOT_PC,
+  HOT_REGS,
+  HOT_STACK_TOP,
+  HOT_TAIL_CALLS,
+  MAX_FRAMES,
+  MAY_GOTO_LOOPS,
+  STACK_FRAME,
+  STACK_SIZE,
+  STOP_ACCESS,
+  STOP_CALL,
+  STOP_DEPTH,
+  STOP_END,
+  STOP_EXIT,
+  STOP_FLOW,
+  STOP_FUEL,
+  STOP_RETURN,
+} from './core/layout.js';
+import type { Engine } from './engine.js';
+import { HelperFault, VmStateError } from './errors.js';
+import { setHalves } from './helper-call.js';
+import type { FlowResult, HelperDef } from './helpers.js';
+import { cellOfFunction, type Program } from './program.js';
+import type { Fault, FaultKind, Region, RegValue, RunResult, StartOptions } from './types.js';
+
+/** Instructions that a run may execute where nothing else is said. */
+export const DEFAULT_FUEL = 1_000_000_000;
+/** Instructions between returns to the host, so that code that the JavaScript engine has optimised meanwhile is entered. */
+const SLICE = 1 << 20;
+const FRAME_POINTER = 10;
+
+/**
+ * Why `resume` returned. `exit` and `fault` end the run. `yield`: a plain helper asked for it. `slice`: the
+ * fuel given to this `resume` is spent, not yet the run's. `flow`: a flow helper waits to be carried out.
+ * `return`: a function that `beginCall` started has returned.
+ */
+export type Stop = 'exit' | 'fault' | 'yield' | 'slice' | 'flow' | 'return';
+
+export class Execution {
+  /** The program that runs now; tail calls change it. */
+  program!: Program;
+  /** What stopped the run, once it has been stopped. */
+  fault: Fault | undefined;
+  private fuel = 0;
+  /** Instructions executed before the current slice. */
+  private executed = 0;
+  /** Instructions that the current slice may execute; 0 outside the core. */
+  private slice = 0;
+  /** Nested activations of the core by this execution. */
+  private active = 0;
+  private flow: Extract<HelperDef, { kind: 'flow' }> | undefined;
+
+  /** @internal Made by `Engine.execution`. */
+  constructor(
+    readonly engine: Engine,
+    /** Stack of all frames; the entry's frame is the last. */
+    readonly stack: Region,
+    /** Memory offset of the state when another execution has the hot block. */
+    readonly block: number,
+  ) {}
+
+  /** Gives memory back; the execution cannot be used again. */
+  release(): void {
+    this.engine.release(this);
+  }
+
+  /** Puts the execution at the start of a program. */
+  start(program: Program, options: StartOptions = {}): void {
+    if (this.active > 0)
+      throw new VmStateError('VM_STATE', 'the execution is running', { symbol: program.name });
+    if (!program.loaded)
+      throw new VmStateError('VM_STATE', 'the program was unloaded', { symbol: program.name });
+    const { engine } = this;
+    engine.switchTo(this);
+    const { memory, call } = engine;
+    const { i32 } = memory;
+    this.closeFrames();
+    this.program = program;
+    this.fault = undefined;
+    this.flow = undefined;
+    this.fuel = options.fuel ?? DEFAULT_FUEL;
+    this.executed = 0;
+    this.slice = 0;
+    const top = this.stack.address32 + STACK_SIZE;
+    call.i32.fill(0);
+    call.i64[FRAME_POINTER] = memory.addressOf(top);
+    memory.u8.fill(0, top - STACK_FRAME, top);
+    i32[HOT_PC >> 2] = program.start;
+    i32[HOT_BUDGET >> 2] = program.start;
+    i32[HOT_DEPTH >> 2] = 0;
+    i32[HOT_TAIL_CALLS >> 2] = 0;
+    i32[HOT_STACK_TOP >> 2] = top;
+    i32[HOT_MAY_GOTO >> 2] = MAY_GOTO_LOOPS;
+    const { args, packet } = options;
+    if (args !== undefined) for (let i = 0; i < args.length && i < 5; i++) this.setReg(i + 1, args[i]!);
+    i32[HOT_PACKET >> 2] = packet?.region.address32 ?? 0;
+    i32[HOT_PACKET_LEN >> 2] = packet?.length ?? packet?.region.size ?? 0;
+    i32[HOT_PACKET_NET >> 2] = packet?.networkOffset ?? 0;
+    if (program.checked) engine.core.shadowCurrentFrame(-1);
+  }
+
+  /** Instructions executed so far; exact inside helpers too. */
+  get instructions(): number {
+    return this.executed + (this.slice > 0 ? this.slice - this.left() : 0);
+  }
+
+  /** Instructions that may still be executed. */
+  get fuelLeft(): number {
+    return Math.max(0, this.fuel - this.instructions);
+  }
+
+  /** Lets the run execute `instructions` more than it was given. */
+  addFuel(instructions: number): void {
+    this.fuel += instructions;
+  }
+
+  /** Instruction slot that is executed next, and its program. */
+  get position(): { readonly program: Program | undefined; readonly insn: number } {
+    return this.locate(this.word(HOT_PC));
+  }
+
+  /** Register `n`, unsigned. */
+  reg(n: number): bigint {
+    const at = (this.base() + HOT_REGS - HOT) / 8 + n;
+    return BigInt.asUintN(64, this.engine.memory.i64[at]!);
+  }
+
+  setReg(n: number, value: RegValue): void {
+    const { memory } = this.engine;
+    setHalves(memory.i32, memory.i64, (this.base() + HOT_REGS - HOT) / 8 + n, value);
+  }
+
+  /**
+   * Runs until something stops it; at most `quantum` instructions where that is given. The host must deal
+   * with the stop before it resumes: `flow` with `takeFlow`.
+   */
+  resume(quantum?: number): Stop {
+    if (this.fault !== undefined) return 'fault';
+    const { engine } = this;
+    const outer = engine.current;
+    engine.switchTo(this);
+    let left = quantum ?? Number.POSITIVE_INFINITY;
+    const outerSlice = this.slice;
+    if (outerSlice > 0) this.executed += outerSlice - this.left();
+    this.active++;
+    try {
+      for (;;) {
+        const before = this.executed;
+        const stop = this.enterCore(Math.min(left, SLICE, this.fuel - this.executed));
+        left -= this.executed - before;
+        if (stop === STOP_FUEL) {
+          if (this.executed >= this.fuel)
+            return this.stopped('out-of-fuel', `${this.fuel} instructions executed`);
+          if (left <= 0) return 'slice';
+          continue;
+        }
+        return this.classify(stop);
+      }
+    } catch (error) {
+      if (!(error instanceof HelperFault)) throw error;
+      const kind = error.address === undefined ? 'helper-fault' : 'bad-access';
+      return this.stopped(kind, error.detail, this.word(HOT_PC) - CELL, error.address, error.size);
+    } finally {
+      this.active--;
+      this.slice = 0;
+      if (outer !== undefined && outer !== this && outer.active > 0) engine.switchTo(outer);
+    }
+  }
+
+  /** Runs to the end; flow helpers may not wait. */
+  finish(): RunResult {
+    for (;;) {
+      const stop = this.resume();
+      if (stop === 'exit' || stop === 'fault') return this.result();
+      if (stop === 'flow') this.completeFlow();
+    }
+  }
+
+  /**
+   * Runs to the end as a generator: yields what flow helpers yield. With `quantum`, also yields `undefined`
+   * after every so many instructions.
+   */
+  *drive(quantum?: number): Generator<unknown, RunResult, unknown> {
+    for (;;) {
+      const stop = this.resume(quantum);
+      if (stop === 'exit' || stop === 'fault') return this.result();
+      if (stop === 'flow') {
+        const result = this.takeFlow();
+        this.setReg(0, isGenerator(result) ? yield* result : result);
+      } else yield undefined;
+    }
+  }
+
+  /** What came of the run. */
+  result(): RunResult {
+    const { fault } = this;
+    const result = { r0: this.reg(0), instructions: this.instructions };
+    return fault === undefined ? result : { ...result, fault };
+  }
+
+  /** Starts the flow helper that the last `flow` stop was for; the caller puts its result into r0. */
+  takeFlow(): FlowResult {
+    const { flow } = this;
+    if (flow === undefined)
+      throw new VmStateError('VM_STATE', 'no helper waits', { symbol: this.program.name });
+    this.flow = undefined;
+    return flow.run(this);
+  }
+
+  private completeFlow(): void {
+    const result = this.takeFlow();
+    if (!isGenerator(result)) {
+      this.setReg(0, result);
+      return;
+    }
+    const step = result.next();
+    if (!step.done) {
+      throw new VmStateError('VM_WOULD_WAIT', 'a helper has to wait, and nothing here can make others run', {
+        symbol: this.program.name,
+      });
+    }
+    this.setReg(0, step.value);
+  }
+
+  private enterCore(slice: number): number {
+    const { core, memory } = this.engine;
+    const { i32 } = memory;
+    i32[HOT_BUDGET >> 2] = i32[HOT_PC >> 2]! + slice * CELL;
+    this.slice = slice;
+    const { checked, exactFuel } = this.program;
+    let stop: number;
+    if (checked) stop = exactFuel ? core.stepChecked() : core.runChecked();
+    else stop = exactFuel ? core.step() : core.run();
+    this.executed += slice - this.left();
+    this.slice = 0;
+    return stop;
+  }
+
+  /** Instructions left of the current slice. */
+  private left(): number {
+    return (this.word(HOT_BUDGET) - this.word(HOT_PC)) / CELL;
+  }
+
+  private classify(stop: number): Stop {
+    switch (stop) {
+      case STOP_EXIT:
+        if (this.executed > this.fuel)
+          return this.stopped('out-of-fuel', `${this.fuel} instructions executed`);
+        if (this.program.checked) this.engine.core.shadowCurrentFrame(0);
+        return 'exit';
+      case STOP_RETURN:
+        return 'return';
+      case STOP_FLOW:
+        this.flow = this.engine.helperAt(this.word(HOT_CALLEE)) as Extract<HelperDef, { kind: 'flow' }>;
+        return 'flow';
+      case STOP_ACCESS:
+        return this.badAccess();
+      case STOP_DEPTH:
+        return this.stopped('stack-overflow', `call depth exceeds ${MAX_FRAMES} frames`);
+      case STOP_CALL:
+        return this.callRegister();
+      case STOP_END:
+        return this.stopped('bad-instruction', 'execution runs past the last instruction');
+      default:
+        return 'yield';
+    }
+  }
+
+  private badAccess(): Stop {
+    const address = BigInt.asUintN(64, this.engine.memory.i64[HOT_FAULT_ADDRESS / 8]!);
+    const size = this.word(HOT_FAULT_SIZE);
+    const what = this.word(HOT_FAULT_STORE) !== 0 ? 'store' : 'load';
+    const detail = `invalid ${what} of ${size} bytes at 0x${address.toString(16)}`;
+    return this.stopped('bad-access', detail, this.word(HOT_PC), address, size);
+  }
+
+  private stopped(
+    kind: FaultKind,
+    detail: string,
+    cell = this.word(HOT_PC),
+    address?: bigint,
+    size?: number,
+  ): Stop {
+    const { program, insn } = this.locate(cell);
+    const where = address === undefined ? {} : { address, ...(size === undefined ? {} : { size }) };
+    this.fault = { kind, detail, insn, program: program?.name ?? this.program.name, ...where };
+    this.closeFrames();
+    return 'fault';
+  }
+
+  private locate(cell: number): { program: Program | undefined; insn: number } {
+    const program = this.engine.programAt(cell);
+    return { program, insn: program?.slotOf(cell) ?? -1 };
+  }
+
+  /** `callx`: a helper's number or a function's address in a register. */
+  private callRegister(): Stop {
+    const value = this.reg(this.word(HOT_CALLEE));
+    const cell = cellOfFunction(value);
+    const back = this.word(HOT_PC);
+    if (cell >= 0 && this.isFunction(cell)) {
+      const stop = this.engine.core.push(this.program.checked ? 1 : 0, cell, back, 0);
+      return stop >= 0 ? this.classify(stop) : this.resume();
+    }
+    const helper = value <= 0x7fffffffn ? this.program.helpers?.('helper', Number(value), 0) : undefined;
+    if (helper?.kind === 'flow') {
+      this.flow = helper;
+      return 'flow';
+    }
+    if (helper?.kind === 'plain') {
+      const result = helper.run(this.engine.call);
+      if (result !== undefined) this.setReg(0, result);
+      return this.resume();
+    }
+    return this.stopped('bad-call', `no helper or function 0x${value.toString(16)} to call`, back - CELL);
+  }
+
+  private isFunction(cell: number): boolean {
+    const program = this.engine.programAt(cell);
+    return program?.functions.includes(program.slotOf(cell)) ?? false;
+  }
+
+  /** Takes all frames away from checked programs: nothing of this run's stack can be touched any more. */
+  private closeFrames(): void {
+    this.engine.memory.protect(this.stack.address32, STACK_SIZE, 'none');
+  }
+
+  private base(): number {
+    return this.engine.current === this ? HOT : this.block;
+  }
+
+  /** A 32-bit word of the state, wherever it is now. */
+  private word(at: number): number {
+    return this.engine.memory.i32[(this.base() + at - HOT) >> 2]!;
+  }
+}
+
+function isGenerator(value: FlowResult): value is Generator<unknown, RegValue, unknown> {
+  return typeof value === 'object';
+}

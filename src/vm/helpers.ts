@@ -1,0 +1,27 @@
+/**
+ * Helpers and kfuncs as the engine sees them. A *plain* helper never waits: the core calls it in the
+ * middle of its loop. A *flow* helper may wait, be preempted, or call back into the program: the core
+ * returns to the host, and a generator may carry it out.
+ */
+import type { Execution } from './execution.js';
+import type { HelperCall } from './helper-call.js';
+import type { Program } from './program.js';
+import type { RegValue } from './types.js';
+
+/** What a flow helper gives: r0, or a generator that ends with r0 and yields whatever the host waits on. */
+export type FlowResult = RegValue | Generator<unknown, RegValue, unknown>;
+
+export type HelperDef =
+  /** r0 = result; `undefined` leaves r0 as the helper set it through `call`. */
+  | {
+      readonly kind: 'plain';
+      readonly name: string;
+      readonly run: (call: HelperCall) => RegValue | undefined;
+    }
+  | { readonly kind: 'flow'; readonly name: string; readonly run: (execution: Execution) => FlowResult }
+  /** `bpf_tail_call`: the program to continue with, or undefined to fall through. */
+  | { readonly kind: 'tail'; readonly name: string; readonly run: (call: HelperCall) => Program | undefined }
+  /** r0 = a constant, without leaving the core. */
+  | { readonly kind: 'const'; readonly name: string; readonly value: RegValue }
+  /** r0 = the 4 (zero-extended) or 8 bytes at a memory offset, without leaving the core. */
+  | { readonly kind: 'slot'; readonly name: string; readonly offset: number; readonly size: 4 | 8 };
