@@ -11,6 +11,7 @@ import { alignOf, type FoundMember, findMember, sizeOf, skipModifiers } from './
 import { indexRecords } from './record-index.js';
 import { essentialName, NameIndex, StringSection } from './strings.js';
 import { BTF_KINDS, type BtfKind, type BtfType, type BtfTypeId } from './types.js';
+import { validateBtf } from './validate.js';
 
 export interface BtfParseOptions {
   /** Names the input in errors. */
@@ -123,6 +124,12 @@ export class Btf {
     return infoVlen(this.#source.view.getUint32(this.#start(id) + 4, this.#source.little));
   }
 
+  /** A word of the record as encoded: 0 name, 1 info, 2 size or type, then what the kind adds. */
+  word(id: BtfTypeId, index: number): number {
+    if (id < this.firstId && this.base !== undefined) return this.base.word(id, index);
+    return this.#source.view.getUint32(this.#start(id) + 4 * index, this.#source.little);
+  }
+
   has(id: BtfTypeId): boolean {
     return Number.isInteger(id) && id >= 0 && id < this.typeCount;
   }
@@ -149,6 +156,11 @@ export class Btf {
       .find(essentialName(name))
       .map((i) => this.firstId + i);
     return this.base === undefined ? own : [...this.base.idsByEssentialName(name), ...own];
+  }
+
+  /** Checks everything that the kernel checks of BTF it is given. Throws `BtfError`, naming the type. */
+  validate(): void {
+    validateBtf(this);
   }
 
   /** Every type with its id, ascending, from `from` (default: this BTF's own) on. */

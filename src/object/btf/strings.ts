@@ -123,38 +123,49 @@ export class NameIndex {
   }
 }
 
-/** FNV-1a over the bytes up to NUL or to the flavour separator. */
+const UNDERSCORE = 0x5f;
+
+/** FNV-1a over the bytes up to NUL or to the last flavour separator, in one pass. */
 function hashEssential(bytes: Uint8Array, offset: number): number {
-  const end = essentialEnd(bytes, offset);
   let hash = 0x811c9dc5;
-  for (let i = offset; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
-  return (hash ^ (hash >>> 15)) >>> 0;
+  let essential = hash;
+  let flavoured = false;
+  let beforeRun = hash;
+  let run = 0; // underscores in a row
+  for (let i = offset; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    if (byte === 0) break;
+    if (byte === UNDERSCORE) {
+      if (run === 0) beforeRun = hash;
+      run++;
+    } else {
+      if (run === 3 && i - 3 > offset) {
+        essential = beforeRun;
+        flavoured = true;
+      }
+      run = 0;
+    }
+    hash = Math.imul(hash ^ byte, 0x01000193);
+  }
+  const result = flavoured ? essential : hash;
+  return (result ^ (result >>> 15)) >>> 0;
 }
 
+/** Where the essential part ends: at the last separator of exactly three underscores, or at NUL. */
 function essentialEnd(bytes: Uint8Array, offset: number): number {
-  let end = offset;
-  let runs = 0; // underscores in a row, to skip the search in the common case
-  let hasRun = false;
-  for (; end < bytes.length && bytes[end] !== 0; end++) {
-    runs = bytes[end] === 0x5f ? runs + 1 : 0;
-    if (runs === 3) hasRun = true;
+  let flavour = -1;
+  let run = 0;
+  for (let i = offset; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    if (byte === 0) return flavour < 0 ? i : flavour;
+    if (byte === UNDERSCORE) {
+      run++;
+    } else {
+      if (run === 3 && i - 3 > offset) flavour = i - 3;
+      run = 0;
+    }
   }
-  if (!hasRun) return end;
-  for (let i = end - 5; i >= offset; i--) {
-    if (isFlavourSeparator(bytes, i)) return i + 1;
-  }
-  return end;
-}
-
-/** `a___b` at `i`: exactly three underscores between two other characters. */
-function isFlavourSeparator(bytes: Uint8Array, i: number): boolean {
-  return (
-    bytes[i] !== 0x5f &&
-    bytes[i + 1] === 0x5f &&
-    bytes[i + 2] === 0x5f &&
-    bytes[i + 3] === 0x5f &&
-    bytes[i + 4] !== 0x5f
-  );
+  return flavour < 0 ? bytes.length : flavour;
 }
 
 /** Whether the essential parts agree; `name` ends in NUL. */
