@@ -6,7 +6,7 @@
 import type { Endian } from '../../isa/insn.js';
 import { decodeType, type RecordSource } from './decode.js';
 import { BtfError } from './error.js';
-import { infoKind, infoVlen, KIND, parseHeader } from './format.js';
+import { type BtfHeader, infoKind, infoVlen, KIND, parseHeader } from './format.js';
 import { alignOf, type FoundMember, findMember, sizeOf, skipModifiers } from './layout.js';
 import { indexRecords } from './record-index.js';
 import { essentialName, NameIndex, StringSection } from './strings.js';
@@ -46,6 +46,7 @@ export class Btf {
   readonly typeCount: number;
   /** The encoded bytes, as given. */
   readonly bytes: Uint8Array;
+  readonly header: BtfHeader;
   readonly #source: RecordSource;
   readonly #starts: Uint32Array;
   readonly #decoded = new Map<number, BtfType>();
@@ -66,6 +67,7 @@ export class Btf {
     const strings = new StringSection(text, file, base?.strings);
     checkStrings(text, base !== undefined, file);
     this.file = file;
+    this.header = header;
     this.endian = header.endian;
     this.base = base;
     this.bytes = bytes;

@@ -69,6 +69,7 @@ export interface BtfHeader {
   readonly typeSize: number;
   readonly strStart: number;
   readonly strSize: number;
+  readonly totalSize: number;
 }
 
 /** Byte order by the magic number, undefined where there is none. */
@@ -115,5 +116,6 @@ export function parseHeader(bytes: Uint8Array, file: string | undefined, endian?
     typeSize,
     strStart: headerSize + strOff,
     strSize,
+    totalSize: bytes.length,
   };
 }

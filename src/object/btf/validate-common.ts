@@ -2,10 +2,12 @@
  * What both validation passes share: how they see a BTF, and how they name the type at fault.
  */
 import { BtfError, type BtfErrorCode } from './error.js';
+import type { BtfHeader } from './format.js';
 import type { BtfKind, BtfType } from './types.js';
 
 export interface CheckedBtf {
   readonly file: string | undefined;
+  readonly header: BtfHeader;
   readonly firstId: number;
   readonly typeCount: number;
   readonly pointerSize: number;

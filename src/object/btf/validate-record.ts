@@ -24,11 +24,12 @@ export function checkRecord(btf: CheckedBtf, id: number): void {
   const type = btf.type(id);
   if (infoFlag(info) && !KINDS_WITH_FLAG.has(type.kind)) throw fail('kind_flag is set');
   if (btf.vlenOf(id) !== 0 && !KINDS_WITH_VLEN.has(type.kind)) throw fail('vlen is not 0');
-  checkName(type, fail);
+  checkName(btf.word(id, 0), type, fail);
   checkBody(btf, id, type, fail);
 }
 
-function checkName(type: BtfType, fail: Fail): void {
+/** A name that is there (`offset` is not 0) and empty is no name that anything may have. */
+function checkName(offset: number, type: BtfType, fail: Fail): void {
   const { kind, name } = type;
   switch (kind) {
     case 'typedef':
@@ -41,7 +42,7 @@ function checkName(type: BtfType, fail: Fail): void {
     case 'union':
     case 'enum':
     case 'enum64':
-      if (name !== '' && !isIdentifier(name)) throw fail('invalid name');
+      if (offset !== 0 && !isIdentifier(name)) throw fail('invalid name');
       return;
     case 'datasec':
       if (!/^[\x20-\x7e]+$/.test(name) || name.length >= MAX_NAME) throw fail('invalid name');
@@ -56,7 +57,7 @@ function checkName(type: BtfType, fail: Fail): void {
     case 'restrict':
     case 'array':
     case 'func_proto':
-      if (name !== '') throw fail('invalid name');
+      if (offset !== 0) throw fail('invalid name');
       return;
     default:
   }
@@ -74,7 +75,7 @@ function checkBody(btf: CheckedBtf, id: number, type: BtfType, fail: Fail): void
       return;
     case 'struct':
     case 'union':
-      checkComposite(type, fail);
+      checkComposite(btf, id, type, fail);
       return;
     case 'enum':
     case 'enum64':
@@ -118,11 +119,11 @@ function checkInt(word: number, type: BtfInt, fail: Fail): void {
   if (![0, 1, 2, 4].includes(type.encoding)) throw fail(`unsupported encoding ${type.encoding}`);
 }
 
-function checkComposite(type: BtfComposite, fail: Fail): void {
+function checkComposite(btf: CheckedBtf, id: number, type: BtfComposite, fail: Fail): void {
   let last = 0;
   for (const [i, member] of type.members.entries()) {
     const at = `member ${member.name === '' ? i : member.name}`;
-    if (member.name !== '' && !isIdentifier(member.name)) throw fail(`${at} has an invalid name`);
+    if (btf.word(id, 3 + 3 * i) !== 0 && !isIdentifier(member.name)) throw fail(`${at} has an invalid name`);
     if (!isTypeId(member.type)) throw fail(`${at} has an invalid type id`);
     if (type.kind === 'union' && member.bitOffset !== 0) throw fail(`${at} of a union has an offset`);
     if (member.bitOffset < last) throw fail(`${at} lies before the one that precedes it`);

@@ -163,26 +163,27 @@ export class Resolver {
   }
 
   #checkMember(id: number, type: BtfComposite, member: BtfMember, at: string): void {
-    const btf = this.#btf;
-    const held = btf.type(this.#skipLinks(member.type));
-    if (hasNoSize(held)) throw invalid(btf, id, `${at} has no size`);
-    let first = member.bitOffset;
-    let bits = sizeOf(btf, member.type) * 8;
-    if (member.bitfieldSize > 0) {
-      const width =
-        held.kind === 'int' ? held.bits : held.kind === 'enum' || held.kind === 'enum64' ? bits : 0;
-      if (width === 0 || member.bitfieldSize > width)
-        throw invalid(btf, id, `${at} has an invalid bit-field size`);
-      bits = member.bitfieldSize;
-    } else if (held.kind === 'int' && !type.kindFlag) {
-      first += held.bitOffset;
-      bits = held.bits;
-      if ((first % 8) + bits > MAX_COPIED_BITS)
-        throw invalid(btf, id, `${at} spans over ${MAX_COPIED_BITS} bits`);
-    } else if (first % 8 !== 0) {
-      throw invalid(btf, id, `${at} is not byte aligned`);
+    const held = this.#btf.type(this.#skipLinks(member.type));
+    const fail = (detail: string): Error => invalid(this.#btf, id, `${at} ${detail}`);
+    if (hasNoSize(held)) throw fail('has no size');
+    const oldBitfield = held.kind === 'int' && !type.kindFlag;
+    const first = member.bitOffset + (oldBitfield ? held.bitOffset : 0);
+    if (type.kindFlag && held.kind === 'int' && !isRegular(held)) throw fail('has an invalid base type');
+    if (!oldBitfield && member.bitfieldSize === 0 && first % 8 !== 0) throw fail('is not byte aligned');
+    const width = this.#widthOf(member.type, held, type.kindFlag);
+    if (member.bitfieldSize > (isBitfieldBase(held) ? width : 0)) throw fail('has an invalid bit-field size');
+    const bits = member.bitfieldSize || width;
+    if (held.kind === 'int' && (first % 8) + bits > MAX_COPIED_BITS) {
+      throw fail(`spans over ${MAX_COPIED_BITS} bits`);
     }
-    if (Math.ceil((first + bits) / 8) > type.size) throw invalid(btf, id, `${at} exceeds its ${type.kind}`);
+    if (Math.ceil((first + bits) / 8) > type.size) throw fail(`exceeds its ${type.kind}`);
+  }
+
+  /** Bits of a member's value; the kernel takes enums in structs with bit-fields for 32 bits wide. */
+  #widthOf(id: number, held: BtfType, kindFlag: boolean): number {
+    if (held.kind === 'int') return held.bits;
+    if (kindFlag && isBitfieldBase(held)) return 32;
+    return sizeOf(this.#btf, id) * 8;
   }
 
   #resolveDatasec(id: number, type: BtfDatasec, visit: (next: number) => void): void {
@@ -190,8 +191,10 @@ export class Resolver {
     for (const [i, entry] of type.vars.entries()) {
       const variable = btf.has(entry.type) ? btf.type(entry.type) : undefined;
       if (variable?.kind !== 'var') throw invalid(btf, id, `entry ${i} is no variable`);
+      // the kernel compares sizes only with variables that it has resolved by then
+      const resolved = this.#isResolved(entry.type);
       visit(entry.type);
-      if (entry.size < sizeOf(btf, variable.type))
+      if (resolved && entry.size < sizeOf(btf, variable.type))
         throw invalid(btf, id, `variable ${variable.name} is too small`);
     }
   }
@@ -246,7 +249,10 @@ function modeOf(type: BtfType): Mode {
   return isComposite(type) || type.kind === 'array' ? 'aggregate' : 'any';
 }
 
-/** A whole machine integer, no old-style bit-field. */
+const isBitfieldBase = (type: BtfType): boolean =>
+  type.kind === 'int' || type.kind === 'enum' || type.kind === 'enum64';
+
+/** Its value is a whole machine integer, no old-style bit-field. */
 function isRegular(type: BtfInt): boolean {
-  return type.bitOffset === 0 && type.bits === type.size * 8 && [1, 2, 4, 8, 16].includes(type.size);
+  return type.bitOffset === 0 && [8, 16, 32, 64, 128].includes(type.bits);
 }
