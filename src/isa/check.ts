@@ -93,7 +93,7 @@ function reservedMessage(insn: Insn, row: OpcodeRow | undefined): string {
     case 'store_release':
       return atomicMessage(insn);
     case 'may_goto':
-      return `invalid may_goto off ${insn.off} imm ${insn.imm}`;
+      return `invalid may_goto imm ${insn.imm}`;
     default:
       return `${RESERVED_NAMES[shape.form]} uses reserved fields`;
   }

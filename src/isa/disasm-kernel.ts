@@ -3,7 +3,7 @@
  * The kernel prints an instruction before it looks at reserved fields, so values that select no row of
  * the opcode table still have a text: that of the plain form, or `BUG_` and the opcode byte.
  */
-import { bpfClass } from './constants.js';
+import { BPF_ALU, BPF_ALU64, BPF_ATOMIC, BPF_DW, BPF_STX, bpfClass, bpfSize } from './constants.js';
 import { imm64 } from './decode.js';
 import type { PrintContext } from './disasm-types.js';
 import type { Insn } from './insn.js';
@@ -13,13 +13,34 @@ import { ALU_SYMBOLS, ATOMIC_SYMBOLS, JUMP_SYMBOLS, KFUNC_WORD } from './syntax.
 /** Classes whose leftover opcodes the kernel marks by name. */
 const BUG_PREFIX: Readonly<Record<number, string>> = { 0: 'BUG_ld_', 1: 'BUG_ldx_', 2: 'BUG_st_', 3: 'BUG_' };
 
+/** Access size in bits by the opcode's size field. */
+const BITS: Readonly<Record<number, number>> = { 0: 32, 8: 16, 16: 8, 24: 64 };
+
 /** Text of an instruction; `row` is undefined for what selects no row of the opcode table. */
 export function kernelText(context: PrintContext, row: OpcodeRow | undefined): string {
   const { insn } = context;
-  const shape = row ?? rowsOfCode(insn.code)[0];
+  const shape = row ?? nearestRow(insn);
   const code = insn.code.toString(16).padStart(2, '0');
   const body = shape === undefined ? undefined : bodyText(context, shape, row !== undefined);
   return body === undefined ? `${BUG_PREFIX[bpfClass(insn.code)] ?? 'BUG_'}${code}` : `(${code}) ${body}`;
+}
+
+/** What the kernel takes a value for that its checks are going to refuse. */
+function nearestRow(insn: Insn): OpcodeRow | undefined {
+  const rows = rowsOfCode(insn.code);
+  switch (rows[0]?.form) {
+    case 'alu': // sign extension to 32 bits from 32: only the 64-bit move has it
+      return (
+        (insn.off === 32 ? rowsOfCode(insn.code | BPF_ALU64).find((row) => row.off === 32) : undefined) ??
+        rows[0]
+      );
+    case 'load_acquire': // 8- and 16-bit read-modify-write: only wider ones exist
+      return rowsOfCode(BPF_STX | BPF_ATOMIC | BPF_DW).find((row) => row.imm === insn.imm);
+    case 'atomic':
+      return undefined;
+    default:
+      return rows[0];
+  }
 }
 
 /** `exact` is false where `row` merely shares the opcode byte. Undefined: the kernel has no text either. */
@@ -41,7 +62,7 @@ function bodyText(context: PrintContext, row: OpcodeRow, exact: boolean): string
     case 'atomic':
     case 'load_acquire':
     case 'store_release':
-      return exact ? atomicText(insn, row) : undefined;
+      return atomicText(insn, row);
     case 'ld_imm64':
       return imm64Text(context, row, exact);
     case 'ld_abs':
@@ -54,7 +75,7 @@ function bodyText(context: PrintContext, row: OpcodeRow, exact: boolean): string
 }
 
 function aluText(insn: Insn, row: RowOf<'alu' | 'movsx' | 'neg' | 'end' | 'addr_space_cast'>): string {
-  const r = row.form !== 'end' && row.form !== 'addr_space_cast' && row.width === 32 ? 'w' : 'r';
+  const r = row.form !== 'end' && bpfClass(insn.code) === BPF_ALU ? 'w' : 'r';
   const dst = `${r}${insn.dst}`;
   switch (row.form) {
     case 'alu':
@@ -71,14 +92,14 @@ function aluText(insn: Insn, row: RowOf<'alu' | 'movsx' | 'neg' | 'end' | 'addr_
 }
 
 function atomicText(insn: Insn, row: RowOf<'atomic' | 'load_acquire' | 'store_release'>): string {
-  const type = `(u${row.width} *)`;
+  const type = `(u${BITS[bpfSize(insn.code)]} *)`;
   const value = `r${insn.src}`;
   if (row.form === 'load_acquire')
     return `r${insn.dst} = load_acquire(${type}${address(insn.src, insn.off)})`;
   const pointer = `${type}${address(insn.dst, insn.off)}`;
   if (row.form === 'store_release') return `store_release(${pointer}, ${value})`;
   if (!row.fetch) return `lock *${pointer} ${ATOMIC_SYMBOLS[row.op]} ${value}`;
-  const prefix = row.width === 64 ? 'atomic64' : 'atomic';
+  const prefix = bpfSize(insn.code) === BPF_DW ? 'atomic64' : 'atomic';
   if (row.op === 'cmpxchg') return `r0 = ${prefix}_cmpxchg(${pointer}, r0, ${value})`;
   return `${value} = ${prefix}_${row.op === 'xchg' ? 'xchg' : `fetch_${row.op}`}(${pointer}, ${value})`;
 }
@@ -122,7 +143,8 @@ function controlText(
     case 'gotol':
       return `gotol pc${plus(insn.imm)}`;
     case 'may_goto':
-      return `may_goto pc${plus(insn.off)}`;
+      if (exact) return `may_goto pc${plus(insn.off)}`;
+      return `if r${insn.dst} (null) 0x${(insn.imm >>> 0).toString(16)} goto pc${plus(insn.off)}`;
     case 'jump': {
       const r = row.width === 32 ? 'w' : 'r';
       const operand = row.operand === 'imm' ? `0x${(insn.imm >>> 0).toString(16)}` : `${r}${insn.src}`;

@@ -380,7 +380,7 @@ function discriminator(same: readonly OpcodeRow[]): Discriminator | undefined {
   const form = same[0]!.form;
   if (form === 'alu') return same.length > 1 ? 'off' : undefined;
   if (form === 'end' || form === 'atomic' || form === 'load_acquire') return 'imm';
-  return form === 'ld_imm64' || form === 'call' ? 'src' : undefined;
+  return form === 'ld_imm64' || form === 'call' || form === 'may_goto' ? 'src' : undefined;
 }
 
 /** Rows that share an opcode byte; empty where there is none. */
