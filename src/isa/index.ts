@@ -1,6 +1,7 @@
 /**
  * The instruction set's public face: what other floors import.
  */
+export * from './asm/assemble.js';
 export * from './check.js';
 export * from './constants.js';
 export * from './decode.js';
