@@ -9,7 +9,6 @@ import type { BpflabError } from '../errors.js';
 import type { Endian, Insn } from '../isa/insn.js';
 import type { Btf } from './btf/btf.js';
 import type { BtfExt } from './btf/btf-ext.js';
-import type { ObjectError } from './errors.js';
 
 /** A section as the ELF header names it. `data` is empty for `SHT_NOBITS`. */
 export interface Section {
@@ -105,8 +104,8 @@ export interface MapDef {
   /** Initial slots of a map-in-map or prog array: key → name of a map or program. */
   readonly initialSlots?: readonly { readonly index: number; readonly target: string }[];
   /**
-   * Contents of a global-data map (one element of `valueSize` bytes), after `.kconfig` is filled in; for an arena,
-   * its global variables, which lie at the end of the arena rounded up to whole pages.
+   * Contents of a global-data map (one element of `valueSize` bytes), after `.kconfig` is filled in; of an arena
+   * its global variables, which lie at its start (as on Linux 6.18; later kernels let libbpf put them at its end).
    */
   readonly initialData?: Uint8Array;
   /** Global data that programs may only read: frozen before they are loaded. */
@@ -226,7 +225,7 @@ export interface BpfObject {
    * What will keep (parts of) the object from being loaded: bad map definitions, externs without types, …
    * `relocateObject` raises the first of them; reading and showing the object works regardless.
    */
-  readonly problems: readonly ObjectError[];
+  readonly problems: readonly BpflabError[];
 }
 
 /**

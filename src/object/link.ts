@@ -1,0 +1,190 @@
+/**
+ * One program out of prepared functions: the entry, then every function it reaches in the order in which
+ * libbpf appends them (depth first, at the first call; `bpf_object__reloc_code`), calls made pc-relative,
+ * function and line information moved along. The exception callback comes last.
+ */
+import type { Insn } from '../isa/insn.js';
+import { INSN_SIZE } from '../isa/insn.js';
+import type { InfoBySection } from './btf/btf-ext.js';
+import { ObjectError } from './errors.js';
+import { TEXT_SECTION } from './functions.js';
+import type { FuncRef, PreparedFunc, Preparer } from './prepare.js';
+import type { BpfObject, FuncDef, FuncInfo, LineInfo, SubProg } from './types.js';
+
+/** Longest program that the kernel takes (`BPF_COMPLEXITY_LIMIT_INSNS`). */
+export const MAX_PROGRAM_INSNS = 1_000_000;
+
+export interface LinkedProgram {
+  readonly insns: Insn[];
+  readonly subProgs: SubProg[];
+  readonly funcInfo: FuncInfo[];
+  readonly lineInfo: LineInfo[];
+}
+
+/** A function whose references are being followed. */
+interface Frame {
+  readonly prepared: PreparedFunc;
+  readonly base: number;
+  next: number;
+}
+
+export class Linker {
+  readonly #object: BpfObject;
+  readonly #preparer: Preparer;
+  /** First section of each name: that is where `.BTF.ext` records belong. */
+  readonly #sectionOf: ReadonlyMap<string, number>;
+  /** Exception callbacks by the name of the entry function that is tagged with them. */
+  readonly #callbacks: ReadonlyMap<string, readonly string[]>;
+
+  constructor(object: BpfObject, preparer: Preparer) {
+    this.#object = object;
+    this.#preparer = preparer;
+    const sectionOf = new Map<string, number>();
+    for (const { name, index } of object.sections) if (!sectionOf.has(name)) sectionOf.set(name, index);
+    this.#sectionOf = sectionOf;
+    this.#callbacks = exceptionCallbacks(object);
+  }
+
+  /** Links the program that starts with `entry`. Throws the first error of any function it reaches. */
+  link(entry: FuncDef): LinkedProgram {
+    const program: LinkedProgram = { insns: [], subProgs: [], funcInfo: [], lineInfo: [] };
+    const placed = new Map<FuncDef, number>();
+    this.#appendTree(entry, program, placed);
+    const callback = this.#exceptionCallback(entry);
+    if (callback !== undefined && !placed.has(callback)) this.#appendTree(callback, program, placed);
+    return program;
+  }
+
+  #appendTree(root: FuncDef, program: LinkedProgram, placed: Map<FuncDef, number>): void {
+    const frames: Frame[] = [this.#append(root, program, placed)];
+    for (;;) {
+      const frame = frames[frames.length - 1];
+      if (frame === undefined) return;
+      const ref = frame.prepared.refs[frame.next++];
+      if (ref === undefined) {
+        frames.pop();
+        continue;
+      }
+      if (!placed.has(ref.target)) frames.push(this.#append(ref.target, program, placed));
+      pointTo(program.insns, frame.base, ref, placed.get(ref.target)!);
+    }
+  }
+
+  #append(func: FuncDef, program: LinkedProgram, placed: Map<FuncDef, number>): Frame {
+    const prepared = this.#preparer.prepare(func);
+    const base = program.insns.length;
+    if (base + prepared.insns.length > MAX_PROGRAM_INSNS) {
+      throw new ObjectError(
+        'OBJECT_TOO_LARGE',
+        `the program with its subprograms exceeds ${MAX_PROGRAM_INSNS} instructions`,
+        {
+          file: this.#object.file,
+          section: func.section,
+          symbol: func.name,
+        },
+      );
+    }
+    placed.set(func, base);
+    program.subProgs.push({ name: func.name, insnOff: base });
+    for (const insn of prepared.insns) program.insns.push({ ...insn });
+    this.#appendInfo(func, base, program);
+    return { prepared, base, next: 0 };
+  }
+
+  /** Records of a function, only while every function before it had them: the kernel wants all or none. */
+  #appendInfo(func: FuncDef, base: number, program: LinkedProgram): void {
+    const { btfExt } = this.#object;
+    if (btfExt === undefined) return;
+    const first = base === 0;
+    const shift = base - func.insnOff;
+    if (first || program.funcInfo.length > 0) {
+      const records = this.#recordsOf(btfExt.funcInfo, func);
+      if (records.length === 0 && !first) throw missingInfo('function', func, this.#object.file);
+      for (const { insnOff, typeId } of records)
+        program.funcInfo.push({ insnOff: insnOff / INSN_SIZE + shift, typeId });
+    }
+    if (first || program.lineInfo.length > 0) {
+      const records = this.#recordsOf(btfExt.lineInfo, func);
+      if (records.length === 0 && !first) throw missingInfo('line', func, this.#object.file);
+      for (const { insnOff, ...line } of records)
+        program.lineInfo.push({ insnOff: insnOff / INSN_SIZE + shift, ...line });
+    }
+  }
+
+  #recordsOf<T extends { readonly insnOff: number }>(info: InfoBySection<T>, func: FuncDef): readonly T[] {
+    if (this.#sectionOf.get(func.section) !== func.sectionIndex) return [];
+    const records = info.get(func.section) ?? [];
+    const start = func.insnOff * INSN_SIZE;
+    const end = start + func.insnCount * INSN_SIZE;
+    const within = records.filter(({ insnOff }) => insnOff >= start && insnOff < end);
+    const odd = within.find(({ insnOff }) => insnOff % INSN_SIZE !== 0);
+    if (odd !== undefined) {
+      throw new ObjectError(
+        'OBJECT_BAD_BTF',
+        `.BTF.ext names byte ${odd.insnOff}, which is inside an instruction`,
+        {
+          file: this.#object.file,
+          section: func.section,
+          symbol: func.name,
+        },
+      );
+    }
+    return within;
+  }
+
+  #exceptionCallback(entry: FuncDef): FuncDef | undefined {
+    const names = this.#callbacks.get(entry.name) ?? [];
+    // with several the verifier refuses the program; nothing is appended then
+    const [name] = names;
+    if (name === undefined || names.length > 1) return undefined;
+    const found = this.#object.funcs.filter((func) => func.section === TEXT_SECTION && func.name === name);
+    const [callback] = found;
+    const fail = (detail: string): never => {
+      throw new ObjectError('OBJECT_BAD_CALL', `exception callback ${name} ${detail}`, {
+        file: this.#object.file,
+        section: entry.section,
+        symbol: entry.name,
+      });
+    };
+    if (callback === undefined) return fail('is no function in .text');
+    if (!callback.global || callback.hidden) return fail('must be a global function that is not hidden');
+    return callback;
+  }
+}
+
+/** Makes a call or function pointer refer to the function at slot `target`. */
+function pointTo(insns: readonly Insn[], base: number, ref: FuncRef, target: number): void {
+  const at = base + ref.insn;
+  insns[at]!.imm = target - at - 1;
+}
+
+function missingInfo(what: string, func: FuncDef, file: string): ObjectError {
+  return new ObjectError(
+    'OBJECT_BAD_BTF',
+    `.BTF.ext has no ${what} information for this function, but for its caller`,
+    {
+      file,
+      section: func.section,
+      symbol: func.name,
+    },
+  );
+}
+
+const CALLBACK_TAG = 'exception_callback:';
+
+/** Declaration tags `exception_callback:NAME` of global functions. */
+function exceptionCallbacks({ btf }: BpfObject): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  if (btf === undefined) return found;
+  for (let id = 1; id < btf.typeCount; id++) {
+    if (btf.kindOf(id) !== 'decl_tag' || !btf.nameOf(id).startsWith(CALLBACK_TAG)) continue;
+    const tag = btf.type(id);
+    if (tag.kind !== 'decl_tag' || tag.componentIndex !== -1) continue;
+    const func = btf.type(tag.type);
+    if (func.kind !== 'func' || func.linkage !== 1) continue;
+    const names = found.get(func.name) ?? [];
+    names.push(tag.name.slice(CALLBACK_TAG.length));
+    found.set(func.name, names);
+  }
+  return found;
+}
