@@ -23,10 +23,10 @@ export abstract class BpflabError extends Error {
   readonly detail: string;
 
   constructor(code: string, detail: string, place: ErrorPlace = {}) {
-    super(`${formatPlace(place)}${detail}`);
+    super(oneLine(`${formatPlace(place)}${detail}`));
     this.name = new.target.name;
     this.code = code;
-    this.detail = detail;
+    this.detail = oneLine(detail);
     this.place = place;
   }
 
@@ -35,6 +35,14 @@ export abstract class BpflabError extends Error {
     const Class = this.constructor as new (code: string, detail: string, place: ErrorPlace) => this;
     return new Class(this.code, this.detail, { ...outer, ...this.place });
   }
+}
+
+/** Names come from the input as they are; what would break a line or drive a terminal is shown escaped. */
+function oneLine(text: string): string {
+  return text.replace(
+    /\p{Cc}|[\u2028\u2029]/gu,
+    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
 }
 
 function formatPlace(place: ErrorPlace): string {
