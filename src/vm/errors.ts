@@ -8,9 +8,8 @@ import { BpflabError } from '../errors.js';
 export abstract class VmError extends BpflabError {}
 
 /**
- * A program that cannot be translated: `VM_EMPTY_PROGRAM`, `VM_UNKNOWN_OPCODE`, `VM_BAD_REGISTER`,
- * `VM_BAD_JUMP`, `VM_BAD_CALL`, `VM_UNKNOWN_HELPER`, `VM_UNRESOLVED_IMM`, `VM_RESERVED_FIELD`,
- * `VM_BIG_ENDIAN`. The place names program and instruction.
+ * A program that cannot be translated: `VM_EMPTY_PROGRAM`, `VM_BAD_INSTRUCTION`, `VM_BAD_REGISTER`,
+ * `VM_BAD_JUMP`, `VM_UNKNOWN_HELPER`, `VM_UNRESOLVED_IMM`, `VM_BIG_ENDIAN`. The place names program and instruction.
  */
 export class VmProgramError extends VmError {}
 

@@ -11,7 +11,7 @@
 const D = 'load<u8>(pc, 2)';
 const S = 'load<u8>(pc, 3)';
 export const reg64 = (r) => `load<i64>(<usize>${r}, HOT_REGS)`;
-export const reg32 = (r) => `load<i32>(<usize>${r}, HOT_REGS)`;
+export const reg32 = (r, type = 'i32') => `load<${type}>(<usize>${r}, HOT_REGS)`;
 const set = (value, r = D) => `store<i64>(<usize>${r}, ${value}, HOT_REGS);`;
 const set32 = (value) => set(`<i64><u64><u32>(${value})`);
 const OFF = 'load<i32>(pc, 4)';
@@ -36,13 +36,18 @@ const ALU64 = {
   mov: 'y',
   arsh: 'x >> y',
 };
+/**
+ * Of unsigned operands: the optimiser turns a zero-extended signed 32-bit load into a sign-extending one
+ * (seen in the compiler's release 0.28), so what is to be zero-extended must be loaded unsigned.
+ */
 const ALU32 = {
   ...ALU64,
-  div: 'y == 0 ? 0 : <i32>(<u32>x / <u32>y)',
+  div: 'y == 0 ? 0 : x / y',
   sdiv: 'sdiv32(x, y)',
-  rsh: '<i32>(<u32>x >> <u32>y)',
-  mod: 'y == 0 ? x : <i32>(<u32>x % <u32>y)',
+  rsh: 'x >> y',
+  mod: 'y == 0 ? x : x % y',
   smod: 'smod32(x, y)',
+  arsh: '<i32>x >> y',
 };
 const JUMPS = {
   jeq: 'x == y',
@@ -62,10 +67,9 @@ const JUMPS = {
 const handlers = [];
 const op = (name, body) => handlers.push([name, body]);
 
-function operands(width, operand) {
-  const type = `i${width}`;
-  const reg = width === 64 ? reg64 : reg32;
-  const y = operand === 'reg' ? reg(S) : width === 64 ? IMM : IMM32;
+function operands(type, operand) {
+  const reg = type === 'i64' ? reg64 : (r) => reg32(r, type);
+  const y = operand === 'reg' ? reg(S) : `load<${type}>(pc, 8)`;
   return `const x: ${type} = ${reg(D)}; const y: ${type} = ${y};`;
 }
 
@@ -73,7 +77,7 @@ for (const width of [32, 64]) {
   for (const [name, expression] of Object.entries(width === 64 ? ALU64 : ALU32)) {
     const write = width === 64 ? set(expression) : set32(expression);
     for (const operand of ['imm', 'reg']) {
-      op(`${name}${width}_${operand}`, `${operands(width, operand)} ${write} ${NEXT}`);
+      op(`${name}${width}_${operand}`, `${operands(width === 64 ? 'i64' : 'u32', operand)} ${write} ${NEXT}`);
     }
   }
   const reg = width === 64 ? reg64 : reg32;
@@ -100,7 +104,7 @@ for (const width of [64, 32]) {
   for (const [name, condition] of Object.entries(JUMPS)) {
     for (const operand of ['imm', 'reg']) {
       const test = condition.replaceAll('<U>', `<u${width}>`);
-      const head = operands(width, operand);
+      const head = operands(`i${width}`, operand);
       op(`${name}${width}_${operand}`, `${head} if (${test}) ${TAKE} else pc += CELL; continue;`);
       op(`${name}${width}_${operand}_back`, `${head} if (${test}) ${TAKE_BACK} else pc += CELL; continue;`);
     }
@@ -135,19 +139,18 @@ for (const width of [8, 16, 32, 64]) {
 
 /** Atomics: nothing else runs between the load and the store. */
 for (const width of [32, 64]) {
-  const type = `i${width}`;
+  const type = `u${width}`;
   const head = `${address(D)} ${check(width / 8, 1)} const old = load<${type}>(<usize>a);`;
-  const source = (width === 64 ? reg64 : reg32)(S);
-  const widen = (value) => (width === 64 ? value : `<i64><u64><u32>${value}`);
+  const source = `load<${type}>(<usize>${S}, HOT_REGS)`;
   for (const [name, sign] of Object.entries({ add: '+', or: '|', and: '&', xor: '^' })) {
     const update = `store<${type}>(<usize>a, old ${sign} ${source});`;
     op(`atomic_${name}${width}`, `${head} ${update} ${NEXT}`);
-    op(`atomic_fetch_${name}${width}`, `${head} ${update} ${set(widen('old'), S)} ${NEXT}`);
+    op(`atomic_fetch_${name}${width}`, `${head} ${update} ${set('<i64><u64>old', S)} ${NEXT}`);
   }
-  op(`atomic_xchg${width}`, `${head} store<${type}>(<usize>a, ${source}); ${set(widen('old'), S)} ${NEXT}`);
+  op(`atomic_xchg${width}`, `${head} store<${type}>(<usize>a, ${source}); ${set('<i64><u64>old', S)} ${NEXT}`);
   op(
     `atomic_cmpxchg${width}`,
-    `${head} if (old == load<${type}>(HOT_REGS)) store<${type}>(<usize>a, ${source}); ${set(widen('old'), '0')} ${NEXT}`,
+    `${head} if (old == load<${type}>(HOT_REGS)) store<${type}>(<usize>a, ${source}); ${set('<i64><u64>old', '0')} ${NEXT}`,
   );
 }
 op('ld_imm64', `${set(IMM)} ${NEXT}`);
