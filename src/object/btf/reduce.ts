@@ -61,7 +61,9 @@ class Reach {
     const seen = pointed && !composite ? this.#byPointer : this.#byValue;
     if (seen.has(id)) return;
     seen.add(id);
-    const leaves = type.kind === 'ptr' || type.kind === 'func_proto' || type.kind === 'func';
-    for (const next of referencesOf(type)) this.#queue.push([next, leaves || (pointed && !composite)]);
+    // a signature's structs are passed by value, and such a parameter must have a size
+    const byValue = composite || type.kind === 'func_proto' || type.kind === 'array';
+    for (const next of referencesOf(type))
+      this.#queue.push([next, type.kind === 'ptr' || (pointed && !byValue)]);
   }
 }
