@@ -20,14 +20,16 @@ export interface EngineOptions {
   readonly memoryLimitBytes?: number;
 }
 
+type StopReason = 'none' | 'yield' | 'reslice';
+
 export class Engine {
   readonly memory: EngineMemory;
   /** @internal */
   readonly core: Core;
   /** The view that helpers get. */
   readonly call: HelperCall;
-  /** Not 0: the core returns to the host after the current plain helper; see `requestStop`. */
-  private stopAsked = 0;
+  /** Why the core is to return once the current plain helper is done. */
+  private stopAsked: StopReason = 'none';
   private readonly code: BlockAllocator;
   private readonly helpers: HelperDef[] = [];
   private readonly helperIndices = new Map<HelperDef, number>();
@@ -102,7 +104,19 @@ export class Engine {
 
   /** Makes the core return to its host (stop `yield`) once the current plain helper is done. */
   requestStop(): void {
-    this.stopAsked = 1;
+    this.stopAsked = 'yield';
+  }
+
+  /** @internal Like `requestStop`, for the engine's own accounts. */
+  askReslice(): void {
+    if (this.stopAsked === 'none') this.stopAsked = 'reslice';
+  }
+
+  /** @internal Why the core returned after a plain helper. */
+  takeStop(): StopReason {
+    const reason = this.stopAsked;
+    this.stopAsked = 'none';
+    return reason;
   }
 
   /** The program whose code holds a cell. */
@@ -169,9 +183,7 @@ export class Engine {
     const helper = this.helpers[index] as Extract<HelperDef, { kind: 'plain' }>;
     const result = helper.run(this.call);
     if (result !== undefined) this.call.setR0(result);
-    const asked = this.stopAsked;
-    this.stopAsked = 0;
-    return asked;
+    return this.stopAsked === 'none' ? 0 : 1;
   }
 
   private tail(index: number): number {

@@ -6,6 +6,7 @@
  */
 import {
   CELL,
+  FRAME_FROM_HOST,
   HOT,
   HOT_BUDGET,
   HOT_CALLEE,
@@ -32,6 +33,7 @@ import {
   STOP_EXIT,
   STOP_FLOW,
   STOP_FUEL,
+  STOP_HELPER,
   STOP_RETURN,
 } from './core/layout.js';
 import type { Engine } from './engine.js';
@@ -54,6 +56,9 @@ const FRAME_POINTER = 10;
  */
 export type Stop = 'exit' | 'fault' | 'yield' | 'slice' | 'flow' | 'return';
 
+/** Thrown through a helper whose callback was stopped; `fault` says why. Never leaves the engine. */
+class RunStopped extends VmStateError {}
+
 export class Execution {
   /** The program that runs now; tail calls change it. */
   program!: Program;
@@ -62,10 +67,12 @@ export class Execution {
   private fuel = 0;
   /** Instructions executed before the current slice. */
   private executed = 0;
-  /** Instructions that the current slice may execute; 0 outside the core. */
+  /** Instructions that the current slice may execute; means nothing outside the core. */
   private slice = 0;
+  private inCore = false;
   /** Nested activations of the core by this execution. */
   private active = 0;
+  private quantum: number | undefined;
   private flow: Extract<HelperDef, { kind: 'flow' }> | undefined;
 
   /** @internal Made by `Engine.execution`. */
@@ -98,7 +105,6 @@ export class Execution {
     this.flow = undefined;
     this.fuel = options.fuel ?? DEFAULT_FUEL;
     this.executed = 0;
-    this.slice = 0;
     const top = this.stack.address32 + STACK_SIZE;
     call.i32.fill(0);
     call.i64[FRAME_POINTER] = memory.addressOf(top);
@@ -119,7 +125,7 @@ export class Execution {
 
   /** Instructions executed so far; exact inside helpers too. */
   get instructions(): number {
-    return this.executed + (this.slice > 0 ? this.slice - this.left() : 0);
+    return this.executed + (this.inCore ? this.slice - this.left() : 0);
   }
 
   /** Instructions that may still be executed. */
@@ -149,39 +155,40 @@ export class Execution {
   }
 
   /**
-   * Runs until something stops it; at most `quantum` instructions where that is given. The host must deal
-   * with the stop before it resumes: `flow` with `takeFlow`.
+   * Runs until something stops it; at most `quantum` instructions where that is given (looked at where fuel
+   * is). The host must deal with the stop before it resumes: `flow` with `takeFlow`.
    */
-  resume(quantum?: number): Stop {
+  resume(quantum = Number.POSITIVE_INFINITY): Stop {
     if (this.fault !== undefined) return 'fault';
     const { engine } = this;
     const outer = engine.current;
     engine.switchTo(this);
-    let left = quantum ?? Number.POSITIVE_INFINITY;
-    const outerSlice = this.slice;
-    if (outerSlice > 0) this.executed += outerSlice - this.left();
+    const suspended = this.suspendSlice();
     this.active++;
     try {
-      for (;;) {
-        const before = this.executed;
-        const stop = this.enterCore(Math.min(left, SLICE, this.fuel - this.executed));
-        left -= this.executed - before;
-        if (stop === STOP_FUEL) {
-          if (this.executed >= this.fuel)
-            return this.stopped('out-of-fuel', `${this.fuel} instructions executed`);
-          if (left <= 0) return 'slice';
-          continue;
-        }
-        return this.classify(stop);
-      }
+      return this.runSlices(quantum);
     } catch (error) {
-      if (!(error instanceof HelperFault)) throw error;
-      const kind = error.address === undefined ? 'helper-fault' : 'bad-access';
-      return this.stopped(kind, error.detail, this.word(HOT_PC) - CELL, error.address, error.size);
+      this.suspendSlice();
+      return this.helperStopped(error);
     } finally {
       this.active--;
-      this.slice = 0;
+      this.resumeSlice(suspended);
       if (outer !== undefined && outer !== this && outer.active > 0) engine.switchTo(outer);
+    }
+  }
+
+  private runSlices(quantum: number): Stop {
+    const until = this.executed + quantum;
+    if (this.executed >= this.fuel) return this.spent();
+    for (;;) {
+      const stop = this.enterCore(Math.min(until - this.executed, SLICE, this.fuel - this.executed));
+      if (stop === STOP_FUEL || (stop === STOP_HELPER && this.engine.takeStop() === 'reslice')) {
+        if (this.executed >= this.fuel)
+          return this.stopped('out-of-fuel', `${this.fuel} instructions executed`);
+        if (this.executed >= until) return 'slice';
+        continue;
+      }
+      return this.classify(stop);
     }
   }
 
@@ -199,14 +206,67 @@ export class Execution {
    * after every so many instructions.
    */
   *drive(quantum?: number): Generator<unknown, RunResult, unknown> {
+    this.quantum = quantum;
     for (;;) {
       const stop = this.resume(quantum);
       if (stop === 'exit' || stop === 'fault') return this.result();
-      if (stop === 'flow') {
-        const result = this.takeFlow();
-        this.setReg(0, isGenerator(result) ? yield* result : result);
-      } else yield undefined;
+      if (stop === 'flow') yield* this.driveFlow();
+      else yield undefined;
     }
+  }
+
+  /**
+   * For helpers: calls the function at `address` (as `BPF_PSEUDO_FUNC` gives it) with up to five arguments
+   * and runs it to its return. Flow helpers that it calls may not wait. Returns its r0.
+   */
+  callFunction(address: bigint, args: readonly RegValue[]): bigint {
+    const saved = this.beginCall(address, args);
+    for (;;) {
+      const stop = this.resume();
+      if (stop === 'return') return this.endCall(saved);
+      if (stop === 'flow') this.completeFlow();
+      else if (stop !== 'yield' && stop !== 'slice')
+        throw new RunStopped('VM_STATE', 'the callback was stopped');
+    }
+  }
+
+  /** The same for flow helpers: `yield*` it; it yields what `drive` does. */
+  *driveFunction(address: bigint, args: readonly RegValue[]): Generator<unknown, bigint, unknown> {
+    const saved = this.beginCall(address, args);
+    for (;;) {
+      const stop = this.resume(this.quantum);
+      if (stop === 'return') return this.endCall(saved);
+      if (stop === 'flow') yield* this.driveFlow();
+      else if (stop === 'yield' || stop === 'slice') yield undefined;
+      else throw new RunStopped('VM_STATE', 'the callback was stopped');
+    }
+  }
+
+  private beginCall(address: bigint, args: readonly RegValue[]): BigInt64Array {
+    const { engine } = this;
+    engine.switchTo(this);
+    const cell = cellOfFunction(address);
+    if (cell < 0 || !this.isFunction(cell)) {
+      throw new HelperFault(`0x${BigInt.asUintN(64, address).toString(16)} is not a function of the program`);
+    }
+    const saved = engine.call.i64.slice(0, 6);
+    const checked = this.program.checked ? 1 : 0;
+    const stop = engine.core.push(checked, cell, this.word(HOT_PC), FRAME_FROM_HOST);
+    if (stop >= 0) {
+      this.classify(stop);
+      throw new RunStopped('VM_STATE', 'the callback was stopped');
+    }
+    for (let i = 0; i < 5; i++) this.setReg(i + 1, args[i] ?? 0);
+    return saved;
+  }
+
+  private endCall(saved: BigInt64Array): bigint {
+    this.engine.switchTo(this);
+    const r0 = this.reg(0);
+    this.engine.call.i64.set(saved);
+    // The activation that called the helper has to count what the callback executed.
+    if (this.active > 0) this.engine.askReslice();
+    return r0;
   }
 
   /** What came of the run. */
@@ -225,19 +285,43 @@ export class Execution {
     return flow.run(this);
   }
 
+  private *driveFlow(): Generator<unknown, void, unknown> {
+    try {
+      const result = this.takeFlow();
+      this.setReg(0, isGenerator(result) ? yield* result : result);
+    } catch (error) {
+      this.helperStopped(error);
+    }
+  }
+
   private completeFlow(): void {
-    const result = this.takeFlow();
-    if (!isGenerator(result)) {
+    try {
+      let result = this.takeFlow();
+      if (isGenerator(result)) {
+        const step = result.next();
+        if (!step.done) {
+          result.return(0);
+          const place = { symbol: this.program.name };
+          throw new VmStateError(
+            'VM_WOULD_WAIT',
+            'a helper has to wait, and nothing else can run here',
+            place,
+          );
+        }
+        result = step.value;
+      }
       this.setReg(0, result);
-      return;
+    } catch (error) {
+      this.helperStopped(error);
     }
-    const step = result.next();
-    if (!step.done) {
-      throw new VmStateError('VM_WOULD_WAIT', 'a helper has to wait, and nothing here can make others run', {
-        symbol: this.program.name,
-      });
-    }
-    this.setReg(0, step.value);
+  }
+
+  /** A helper threw: the fault that it stands for, or, where it is none of ours, the error again. */
+  private helperStopped(error: unknown): Stop {
+    if (error instanceof RunStopped && this.fault !== undefined) return 'fault';
+    if (!(error instanceof HelperFault)) throw error;
+    const kind = error.address === undefined ? 'helper-fault' : 'bad-access';
+    return this.stopped(kind, error.detail, this.word(HOT_PC) - CELL, error.address, error.size);
   }
 
   private enterCore(slice: number): number {
@@ -245,13 +329,32 @@ export class Execution {
     const { i32 } = memory;
     i32[HOT_BUDGET >> 2] = i32[HOT_PC >> 2]! + slice * CELL;
     this.slice = slice;
+    this.inCore = true;
     const { checked, exactFuel } = this.program;
     let stop: number;
     if (checked) stop = exactFuel ? core.stepChecked() : core.runChecked();
     else stop = exactFuel ? core.step() : core.run();
-    this.executed += slice - this.left();
-    this.slice = 0;
+    // Not the local: a callback from within may have charged a part of the slice already.
+    this.executed += this.slice - this.left();
+    this.inCore = false;
     return stop;
+  }
+
+  /** Charges what the activation under way has executed so far; gives what it has left. */
+  private suspendSlice(): number | undefined {
+    if (!this.inCore) return undefined;
+    const left = this.left();
+    this.executed += this.slice - left;
+    this.inCore = false;
+    return left;
+  }
+
+  private resumeSlice(left: number | undefined): void {
+    if (left === undefined) return;
+    const { i32 } = this.engine.memory;
+    this.slice = left;
+    this.inCore = true;
+    i32[HOT_BUDGET >> 2] = i32[HOT_PC >> 2]! + left * CELL;
   }
 
   /** Instructions left of the current slice. */
@@ -282,6 +385,10 @@ export class Execution {
       default:
         return 'yield';
     }
+  }
+
+  private spent(): Stop {
+    return this.stopped('out-of-fuel', `not finished after ${this.fuel} instructions`);
   }
 
   private badAccess(): Stop {

@@ -147,7 +147,10 @@ for (const width of [32, 64]) {
     op(`atomic_${name}${width}`, `${head} ${update} ${NEXT}`);
     op(`atomic_fetch_${name}${width}`, `${head} ${update} ${set('<i64><u64>old', S)} ${NEXT}`);
   }
-  op(`atomic_xchg${width}`, `${head} store<${type}>(<usize>a, ${source}); ${set('<i64><u64>old', S)} ${NEXT}`);
+  op(
+    `atomic_xchg${width}`,
+    `${head} store<${type}>(<usize>a, ${source}); ${set('<i64><u64>old', S)} ${NEXT}`,
+  );
   op(
     `atomic_cmpxchg${width}`,
     `${head} if (old == load<${type}>(HOT_REGS)) store<${type}>(<usize>a, ${source}); ${set('<i64><u64>old', '0')} ${NEXT}`,
