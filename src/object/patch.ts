@@ -37,9 +37,9 @@ export class Patcher {
   readonly #kconfigMap: number;
   readonly #arenaMap: number;
 
-  constructor(object: BpfObject, valueOf: (extern: Extern) => ExternValue) {
+  constructor(object: BpfObject, externValue: (extern: Extern) => ExternValue) {
     this.#object = object;
-    this.#valueOf = valueOf;
+    this.#valueOf = externValue;
     this.#externs = new Map(object.externs.map((extern, index) => [extern.symIndex, { extern, index }]));
     for (const [index, { def, sectionIndex, sectionOffset }] of object.maps.entries()) {
       if (def.origin === 'data' || def.origin === 'rodata' || def.origin === 'bss')
