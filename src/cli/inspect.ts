@@ -1,6 +1,6 @@
 /** `bpflab inspect FILE.o`: sections, programs, maps, BTF summary and relocations of an object. */
 import type { Command } from 'commander';
-import { openObject } from '../object/open.js';
+import { openObject } from '../object/index.js';
 import { inspectText, summarise } from '../report/inspect.js';
 import { readInput } from './files.js';
 import { stdout } from './output.js';
