@@ -15,6 +15,7 @@ import {
 import { type Dialect, type DisasmOptions, disassemble } from '../isa/disasm.js';
 import { encodeInsns } from '../isa/encode.js';
 import type { Insn } from '../isa/insn.js';
+import { jumpTarget } from '../isa/jumps.js';
 import type { LineInfo, LoadableObject, LoadableProgram } from '../object/types.js';
 
 export interface ListingOptions {
@@ -88,6 +89,8 @@ function remarkOf(
     const offset = program.insns[slot + 1]?.imm ?? 0;
     return insn.src === BPF_PSEUDO_MAP_FD ? `map ${map.name}` : `value of map ${map.name} + ${offset}`;
   }
+  const target = jumpTarget(insn, slot);
+  if (target !== undefined) return `to ${target}`;
   if (options.dialect === 'kernel' || insn.code !== (BPF_JMP | BPF_CALL)) return '';
   if (insn.src === 0) return helperText(insn.imm);
   return insn.src === BPF_PSEUDO_KFUNC_CALL ? (options.kfuncName?.(insn.imm) ?? '') : '';

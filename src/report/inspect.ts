@@ -200,12 +200,7 @@ export function inspectText(summary: InspectSummary, heading: (text: string) => 
       summary.externs.map((e) => [e.name, e.kind, e.weak ? 'weak' : 'strong']),
     ),
     btfText(summary, heading),
-    block(
-      heading('Relocations'),
-      ['section', 'offset', 'type', 'symbol'],
-      ['left', 'right', 'left', 'left'],
-      summary.relocations.map((r) => [r.section, `0x${r.offset.toString(16)}`, r.type, r.symbol]),
-    ),
+    relocationsText(summary, heading),
     summary.problems.length === 0
       ? ''
       : [heading('Problems'), ...summary.problems.map((p) => `  ${p.code}: ${p.message}`)].join('\n'),
@@ -251,6 +246,17 @@ function mapRow(map: MapSummary): string[] {
     map.flags === '0' ? '' : map.flags,
     notes.join(', '),
   ];
+}
+
+/** Relocations of code and data; those that only keep BTF in step with them are counted. */
+function relocationsText(summary: InspectSummary, heading: (text: string) => string): string {
+  const shown = summary.relocations.filter(({ section }) => !section.startsWith('.BTF'));
+  const left = summary.relocations.length - shown.length;
+  const rows = shown.map((r) => [r.section, `0x${r.offset.toString(16)}`, r.type, r.symbol]);
+  const header = ['section', 'offset', 'type', 'symbol'];
+  const text = block(heading('Relocations'), header, ['left', 'right', 'left', 'left'], rows);
+  if (left === 0) return text;
+  return `${text === '' ? heading('Relocations') : text}\n  and ${left} in .BTF and .BTF.ext (--json has them)`;
 }
 
 function btfText({ btf }: InspectSummary, heading: (text: string) => string): string {
