@@ -3,6 +3,7 @@
  */
 export * from './asm/assemble.js';
 export * from './check.js';
+export * from './classic/index.js';
 export * from './constants.js';
 export * from './decode.js';
 export * from './disasm.js';
