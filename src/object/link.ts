@@ -3,8 +3,10 @@
  * libbpf appends them (depth first, at the first call; `bpf_object__reloc_code`), calls made pc-relative,
  * function and line information moved along. The exception callback comes last.
  */
+import { BpflabError } from '../errors.js';
 import type { Insn } from '../isa/insn.js';
 import { INSN_SIZE } from '../isa/insn.js';
+import type { Btf } from './btf/btf.js';
 import type { InfoBySection } from './btf/btf-ext.js';
 import { ObjectError } from './errors.js';
 import { TEXT_SECTION } from './functions.js';
@@ -34,7 +36,7 @@ export class Linker {
   /** First section of each name: that is where `.BTF.ext` records belong. */
   readonly #sectionOf: ReadonlyMap<string, number>;
   /** Exception callbacks by the name of the entry function that is tagged with them. */
-  readonly #callbacks: ReadonlyMap<string, readonly string[]>;
+  readonly #callbacks: ReadonlyMap<string, readonly string[]> | BpflabError;
 
   constructor(object: BpfObject, preparer: Preparer) {
     this.#object = object;
@@ -133,6 +135,9 @@ export class Linker {
   }
 
   #exceptionCallback(entry: FuncDef): FuncDef | undefined {
+    if (this.#callbacks instanceof BpflabError) {
+      throw this.#callbacks.within({ file: this.#object.file, section: entry.section, symbol: entry.name });
+    }
     const names = this.#callbacks.get(entry.name) ?? [];
     // with several the verifier refuses the program; nothing is appended then
     const [name] = names;
@@ -172,10 +177,18 @@ function missingInfo(what: string, func: FuncDef, file: string): ObjectError {
 
 const CALLBACK_TAG = 'exception_callback:';
 
-/** Declaration tags `exception_callback:NAME` of global functions. */
-function exceptionCallbacks({ btf }: BpfObject): Map<string, string[]> {
+/** Declaration tags `exception_callback:NAME` of global functions; an error where the BTF cannot be read that far. */
+function exceptionCallbacks({ btf }: BpfObject): Map<string, string[]> | BpflabError {
+  try {
+    return btf === undefined ? new Map() : findCallbackTags(btf);
+  } catch (error) {
+    if (error instanceof BpflabError) return error;
+    throw error;
+  }
+}
+
+function findCallbackTags(btf: Btf): Map<string, string[]> {
   const found = new Map<string, string[]>();
-  if (btf === undefined) return found;
   for (let id = 1; id < btf.typeCount; id++) {
     if (btf.kindOf(id) !== 'decl_tag' || !btf.nameOf(id).startsWith(CALLBACK_TAG)) continue;
     const tag = btf.type(id);
