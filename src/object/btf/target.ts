@@ -2,7 +2,7 @@
  * Where target types come from: a file, the running kernel, or the small set that ships with the
  * library. The only part of BTF that reads files.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { Btf } from './btf.js';
 import { elfSection, isElf } from './elf-btf.js';
 import { EMBEDDED_BTF, EMBEDDED_BTF_SIZE } from './embedded/data.js';
@@ -28,6 +28,15 @@ export function loadTargetBtf(choice: TargetChoice): Btf {
     case 'file':
       return readBtfFile(choice.path, choice.base);
     case 'kernel':
+      if (!existsSync(KERNEL_BTF_PATH)) {
+        throw new BtfError(
+          'BTF_NOT_FOUND',
+          'this system shows no kernel types; name a file or use the embedded ones',
+          {
+            file: KERNEL_BTF_PATH,
+          },
+        );
+      }
       return readBtfFile(KERNEL_BTF_PATH);
     case 'embedded':
       embedded ??= Btf.parse(inflateBase64(EMBEDDED_BTF, EMBEDDED_BTF_SIZE), { file: 'embedded BTF' });
