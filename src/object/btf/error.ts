@@ -23,6 +23,8 @@ export type BtfErrorCode =
   | 'BTF_INVALID'
   /** A size was asked of a type that has none, or it is past 4 GiB. */
   | 'BTF_NO_SIZE'
+  /** Written out, the types would be absurdly long. */
+  | 'BTF_TOO_LARGE'
   /** `.BTF.ext` is malformed. */
   | 'BTF_EXT'
   /** A type cannot be encoded, e.g. a value that its field does not hold. */

@@ -154,16 +154,38 @@ export interface FoundMember {
 }
 
 /** Looks `name` up in the struct or union `id` (modifiers and typedefs skipped); undefined where it is not. */
-export function findMember(btf: TypeSource, id: BtfTypeId, name: string, depth = 0): FoundMember | undefined {
-  if (depth > MAX_RESOLVE_DEPTH) throw loop(id);
-  const owner = skipModifiers(btf, id, true);
-  const type = btf.type(owner);
-  if (!isComposite(type)) return undefined;
-  for (const member of type.members) {
-    if (member.name === name && name !== '') return { member, owner, bitOffset: member.bitOffset };
-    if (member.name !== '') continue;
-    const inner = findMember(btf, member.type, name, depth + 1);
-    if (inner !== undefined) return { ...inner, bitOffset: member.bitOffset + inner.bitOffset };
-  }
-  return undefined;
+export function findMember(btf: TypeSource, id: BtfTypeId, name: string): FoundMember | undefined {
+  return name === '' ? undefined : new MemberSearch(btf, name).in(id, 0);
 }
+
+/** Members looked at for one name, so that a type that contains itself ends in an error. */
+const MAX_MEMBERS = 100_000;
+
+class MemberSearch {
+  readonly #btf: TypeSource;
+  readonly #name: string;
+  #left = MAX_MEMBERS;
+
+  constructor(btf: TypeSource, name: string) {
+    this.#btf = btf;
+    this.#name = name;
+  }
+
+  in(id: BtfTypeId, depth: number): FoundMember | undefined {
+    const owner = skipModifiers(this.#btf, id, true);
+    const type = this.#btf.type(owner);
+    if (!isComposite(type)) return undefined;
+    if (depth > MAX_NESTED_MEMBERS) throw loop(id);
+    for (const member of type.members) {
+      if (--this.#left < 0) throw loop(id);
+      if (member.name === this.#name) return { member, owner, bitOffset: member.bitOffset };
+      if (member.name !== '') continue;
+      const inner = this.in(member.type, depth + 1);
+      if (inner !== undefined) return { ...inner, bitOffset: member.bitOffset + inner.bitOffset };
+    }
+    return undefined;
+  }
+}
+
+/** Anonymous structs and unions inside each other; C compilers promise 63. */
+const MAX_NESTED_MEMBERS = 128;

@@ -15,7 +15,7 @@ export class DumpBudget {
   /** Runs `body` one level deeper. */
   nest<T>(id: number, body: () => T): T {
     if (++this.#steps > MAX_STEPS)
-      throw new BtfError('BTF_LOOP', `type [${id}]: the output would be too large`);
+      throw new BtfError('BTF_TOO_LARGE', `type [${id}]: the output would be too large`);
     if (++this.#depth > MAX_NESTING) {
       throw new BtfError('BTF_LOOP', `type [${id}] nests in itself, or deeper than ${MAX_NESTING}`);
     }

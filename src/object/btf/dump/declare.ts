@@ -139,7 +139,8 @@ export class Declarer {
     let at = 0;
     let afterBitfield = false;
     const pad = (to: number, align: number, inBitfield: boolean): void => {
-      lines.push(...paddingFor({ from: at, to, align, inBitfield }, this.#btf.pointerSize));
+      for (const line of paddingFor({ from: at, to, align, inBitfield }, this.#btf.pointerSize))
+        lines.push(line);
     };
     for (const member of type.members) {
       const bits = member.bitfieldSize || this.#oldBitfield(member.type);
@@ -164,8 +165,9 @@ export class Declarer {
   #sizeOrZero(id: number): number {
     try {
       return this.#btf.sizeOf(id);
-    } catch {
-      return 0;
+    } catch (error) {
+      if (error instanceof BtfError) return 0;
+      throw error;
     }
   }
 

@@ -3,6 +3,7 @@
  * and whether it has to be told that a struct is packed. Rules as in libbpf's `btf_dump`.
  */
 import type { Btf } from '../btf.js';
+import { BtfError } from '../error.js';
 import type { BtfComposite } from '../types.js';
 
 /** Whether some member, or the size, breaks natural alignment. */
@@ -21,10 +22,14 @@ export function isPacked(btf: Btf, type: BtfComposite): boolean {
 export function alignOrZero(btf: Btf, id: number): number {
   try {
     return btf.alignOf(id);
-  } catch {
-    return 0;
+  } catch (error) {
+    if (error instanceof BtfError) return 0;
+    throw error;
   }
 }
+
+/** Unnamed members in one gap; real structs have a few dozen. */
+const MAX_PADS = 65_536;
 
 export interface Gap {
   /** Bits from the start of the struct. */
@@ -49,6 +54,9 @@ export function paddingFor(gap: Gap, pointerSize: number): string[] {
   ];
   const widest = units.find((unit) => roundUp(gap.from, unit.bits) <= gap.to);
   if (widest === undefined) return [`char: ${gap.to - gap.from}`];
+  if ((gap.to - gap.from) / widest.bits > MAX_PADS) {
+    throw new BtfError('BTF_TOO_LARGE', `a gap of ${gap.to - gap.from} bits is too large to be written out`);
+  }
   const out: string[] = [];
   let at = roundUp(gap.from, widest.bits);
   if (at > gap.from) {
