@@ -135,9 +135,10 @@ export class Preparer {
     }
     const code = this.#codeSections.has(sym.sectionIndex);
     if (isCall) {
-      if (first.src !== BPF_PSEUDO_CALL)
-        fail(`a call of ${name} with source ${first.src}, expected ${BPF_PSEUDO_CALL}`);
-      if (!code) fail(`a call of ${name}, which is no function`);
+      if (first.src !== BPF_PSEUDO_CALL) {
+        fail(`a call of ${name} with source ${first.src}, expected ${BPF_PSEUDO_CALL}`, 'OBJECT_BAD_CALL');
+      }
+      if (!code) fail(`a call of ${name}, which is no function`, 'OBJECT_BAD_CALL');
       return this.#target(sym.sectionIndex, sym.value / INSN_SIZE + first.imm + 1, insn);
     }
     if (code) {

@@ -185,9 +185,8 @@ export function sectionDef(sectionName: string): SectionDef {
   let progFlags = 0;
   if (flags.includes('sleepable')) progFlags |= BPF_F_SLEEPABLE;
   if (flags.includes('frags')) progFlags |= BPF_F_XDP_HAS_FRAGS;
-  const slash = name.indexOf('/');
-  // "xdp/devmap" is one name, but "socket/2" and "kprobe/do_exit" are a name and what follows it
-  const target = slash >= 0 && pattern !== name ? { attachTarget: name.slice(slash + 1) } : {};
+  const stem = `${pattern.replace('+', '')}/`;
+  const target = row !== undefined && name.startsWith(stem) ? { attachTarget: name.slice(stem.length) } : {};
   return {
     type: ProgType[type],
     expectedAttachType: attach === '' ? 0 : AttachType[attach],

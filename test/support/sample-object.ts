@@ -65,6 +65,7 @@ export interface SampleIndexes {
   readonly map: number;
   readonly global: number;
   readonly textSection: number;
+  readonly mapsSection: number;
   readonly subprog: number;
   readonly undefinedSymbol: number;
 }
@@ -100,6 +101,7 @@ export function sampleObject(parts: SampleParts = {}): Uint8Array {
   }
   const global = writer.symbol({ name: 'a_global', section: data, value: 8, size: 4, type: STT_OBJECT });
   const undefinedSymbol = writer.symbol({ name: 'missing', section: 0, type: STT_NOTYPE });
+  const mapsSection = writer.symbol({ name: '', section: maps, type: STT_SECTION, binding: STB_LOCAL });
   const at = {
     code: codeIndex,
     text: textIndex,
@@ -109,6 +111,7 @@ export function sampleObject(parts: SampleParts = {}): Uint8Array {
     map,
     global,
     textSection,
+    mapsSection,
     subprog,
     undefinedSymbol,
   };
