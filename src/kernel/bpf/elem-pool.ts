@@ -1,0 +1,82 @@
+/**
+ * Storage of a hash map's elements: key, then value, each on 8 bytes, in chunks of engine memory that are
+ * taken when first needed. Elements are numbered from 1. A freed element is the next to be used again, as on
+ * the kernel's free lists (kernel/bpf/percpu_freelist.c).
+ */
+import type { Access, EngineMemory, Region } from '../../vm/index.js';
+
+/** Elements a chunk: 64. */
+const CHUNK_SHIFT = 6;
+const CHUNK = 1 << CHUNK_SHIFT;
+
+export class ElemPool {
+  /** Bytes from an element's key to its value. */
+  readonly valueOffset: number;
+  private readonly stride: number;
+  private readonly chunks: Region[] = [];
+  private readonly bases: number[] = [];
+  private readonly free: number[] = [];
+  private used = 0;
+
+  /**
+   * @param valueBytes bytes of all values of an element, a multiple of 8
+   * @param limit most elements that there can be; undefined for no limit
+   */
+  constructor(
+    private readonly memory: EngineMemory,
+    keySize: number,
+    valueBytes: number,
+    private readonly access: Access,
+    private readonly limit?: number,
+  ) {
+    this.valueOffset = Math.ceil(keySize / 8) * 8;
+    this.stride = this.valueOffset + valueBytes;
+  }
+
+  /** Highest number given out so far. */
+  get size(): number {
+    return this.used;
+  }
+
+  /** A free element's number, or 0. */
+  take(): number {
+    const again = this.free.pop();
+    if (again !== undefined) return again;
+    if (this.used === this.limit) return 0;
+    return this.reach(this.used + 1);
+  }
+
+  give(elem: number): void {
+    this.free.push(elem);
+  }
+
+  /** Makes sure that there is memory for an element that someone else numbers. */
+  reach(elem: number): number {
+    while (this.bases.length <= elem >> CHUNK_SHIFT) this.grow();
+    if (elem > this.used) this.used = elem;
+    return elem;
+  }
+
+  /** Memory offset of an element's key. */
+  keyAt(elem: number): number {
+    return this.bases[elem >> CHUNK_SHIFT]! + (elem & (CHUNK - 1)) * this.stride;
+  }
+
+  valueAt(elem: number): number {
+    return this.keyAt(elem) + this.valueOffset;
+  }
+
+  private grow(): void {
+    const region = this.memory.alloc(CHUNK * this.stride, this.access);
+    // Programs get pointers to keys too (bpf_for_each_map_elem), but may not change them.
+    for (let at = 0; at < region.size; at += this.stride) {
+      this.memory.protect(region.address32 + at, this.valueOffset, 'read');
+    }
+    this.chunks.push(region);
+    this.bases.push(region.address32);
+  }
+
+  release(): void {
+    for (const chunk of this.chunks) this.memory.free(chunk);
+  }
+}

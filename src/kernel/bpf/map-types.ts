@@ -1,0 +1,44 @@
+/** Which class implements which map type. Types that are not here are refused by name. */
+import { MapType } from '../../abi/map-types.js';
+import { ArrayMap, PerCpuArrayMap } from './arraymap.js';
+import { ArrayOfMapsMap, PerfEventArrayMap, ProgArrayMap } from './fd-array.js';
+import { HashOfMapsMap } from './hash-of-maps.js';
+import { HashMap } from './hashtab.js';
+import { LpmTrieMap } from './lpm-trie.js';
+import type { BpfMap, MapAttr, MapHost } from './map.js';
+import { QueueStackMap } from './queue-stack-maps.js';
+import { DevmapHashMap, RedirectArrayMap } from './redirect-maps.js';
+import { RingbufMap } from './ringbuf.js';
+import { StackMap } from './stackmap.js';
+
+export interface MapClass {
+  /** Throws `SyscallError` when BPF_MAP_CREATE would refuse the attributes. */
+  check(attr: MapAttr): void;
+  new (attr: MapAttr, host: MapHost): BpfMap;
+}
+
+const CLASSES: ReadonlyMap<MapType, MapClass> = new Map<MapType, MapClass>([
+  [MapType.hash, HashMap],
+  [MapType.array, ArrayMap],
+  [MapType.prog_array, ProgArrayMap],
+  [MapType.perf_event_array, PerfEventArrayMap],
+  [MapType.percpu_hash, HashMap],
+  [MapType.percpu_array, PerCpuArrayMap],
+  [MapType.stack_trace, StackMap],
+  [MapType.lru_hash, HashMap],
+  [MapType.lru_percpu_hash, HashMap],
+  [MapType.lpm_trie, LpmTrieMap],
+  [MapType.array_of_maps, ArrayOfMapsMap],
+  [MapType.hash_of_maps, HashOfMapsMap],
+  [MapType.devmap, RedirectArrayMap],
+  [MapType.cpumap, RedirectArrayMap],
+  [MapType.xskmap, RedirectArrayMap],
+  [MapType.queue, QueueStackMap],
+  [MapType.stack, QueueStackMap],
+  [MapType.devmap_hash, DevmapHashMap],
+  [MapType.ringbuf, RingbufMap],
+]);
+
+export function mapClass(type: MapType): MapClass | undefined {
+  return CLASSES.get(type);
+}

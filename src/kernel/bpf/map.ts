@@ -1,0 +1,188 @@
+/**
+ * What all maps have in common. Keys and values that programs see lie in the engine's memory and are named by
+ * memory offset; a map's operations return 0 or a negative errno, as Linux's do. Models `struct bpf_map` and
+ * `struct bpf_map_ops` (include/linux/bpf.h).
+ */
+import { Errno } from '../../abi/errno.js';
+import { MapFlag } from '../../abi/map-flags.js';
+import { type MapType, mapTypeName } from '../../abi/map-types.js';
+import type { Access, EngineMemory, Region } from '../../vm/index.js';
+import { SyscallError } from '../errors.js';
+
+/** What a map needs of the kernel that it lives in. */
+export interface MapHost {
+  readonly memory: EngineMemory;
+  /** Number of possible CPUs. */
+  readonly cpus: number;
+  /** The CPU that runs now. */
+  cpu: number;
+  /** A hash seed: the maps' own randomness, from the kernel's seed. */
+  nextHashSeed(): number;
+  /** Numbers a map, so that its header's address leads back to it. */
+  addMap(map: BpfMap): number;
+  removeMap(map: BpfMap): void;
+}
+
+/** BPF_MAP_CREATE as far as maps care. Sizes in bytes. */
+export interface MapAttr {
+  readonly name: string;
+  readonly type: MapType;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  readonly mapFlags: number;
+  readonly mapExtra: bigint;
+  /** NUMA node asked for; undefined without BPF_F_NUMA_NODE. */
+  readonly numaNode?: number;
+  /** Template of a map-in-map. */
+  readonly inner?: BpfMap;
+}
+
+/** Calls a program's callback with a key's and a value's offset; a result other than 0 ends the walk. */
+export type ElemVisitor = (key: number, value: number) => boolean;
+
+const HEADER_SIZE = 64;
+
+export abstract class BpfMap {
+  readonly name: string;
+  readonly type: MapType;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  readonly mapFlags: number;
+  /** Set by BPF_MAP_FREEZE: no more writes from system calls. */
+  frozen = false;
+  /** Stands for `struct bpf_map`: what a map pointer in a program points to. Programs may not look inside. */
+  readonly header: Region;
+  /** Kernel-wide number, from 1. */
+  readonly id: number;
+  protected readonly memory: EngineMemory;
+
+  constructor(
+    readonly attr: MapAttr,
+    protected readonly host: MapHost,
+  ) {
+    this.name = attr.name;
+    this.type = attr.type;
+    this.keySize = attr.keySize;
+    this.valueSize = attr.valueSize;
+    this.maxEntries = attr.maxEntries;
+    this.mapFlags = attr.mapFlags;
+    this.memory = host.memory;
+    this.header = host.memory.alloc(HEADER_SIZE, 'none');
+    this.id = host.addMap(this);
+  }
+
+  /** Whether the value is one a CPU: system calls then carry all of them, each rounded up to 8 bytes. */
+  get perCpu(): boolean {
+    return false;
+  }
+
+  /** Bytes that a system call passes for a value. */
+  get syscallValueSize(): number {
+    return this.perCpu ? roundUp8(this.valueSize) * this.host.cpus : this.valueSize;
+  }
+
+  /** What a program on the current CPU gets: offset of the value, 0 for none. */
+  lookup(_key: number): number {
+    return 0;
+  }
+
+  /** From a program: 0 or a negative errno. */
+  update(_key: number, _value: number, _flags: number): number {
+    return -Errno.EOPNOTSUPP;
+  }
+
+  delete(_key: number): number {
+    return -Errno.EOPNOTSUPP;
+  }
+
+  push(_value: number, _flags: number): number {
+    return -Errno.EOPNOTSUPP;
+  }
+
+  pop(_value: number): number {
+    return -Errno.EOPNOTSUPP;
+  }
+
+  peek(_value: number): number {
+    return -Errno.EOPNOTSUPP;
+  }
+
+  /** System call: copies the value at `key` to `value` (`syscallValueSize` bytes). */
+  sysLookup(key: number, value: number): number {
+    const found = this.lookup(key);
+    if (found === 0) return -Errno.ENOENT;
+    this.memory.u8.copyWithin(value, found, found + this.valueSize);
+    return 0;
+  }
+
+  /** System call: as `update`, with `syscallValueSize` bytes. */
+  sysUpdate(key: number, value: number, flags: number): number {
+    return this.update(key, value, flags);
+  }
+
+  sysDelete(key: number): number {
+    return this.delete(key);
+  }
+
+  sysLookupAndDelete(_key: number, _value: number): number {
+    return -Errno.ENOTSUPP;
+  }
+
+  /** Copies the key after `key` (0: the first) to `next`; -ENOENT after the last. */
+  nextKey(_key: number, _next: number): number {
+    return -Errno.EOPNOTSUPP;
+  }
+
+  /** bpf_for_each_map_elem: number of elements visited, or a negative errno. */
+  walk(_visit: ElemVisitor): number {
+    return -Errno.EINVAL;
+  }
+
+  /** Offset of the only value of a global-data map, for `BPF_PSEUDO_MAP_VALUE`; -1 where there is none. */
+  directValue(_offset: number): number {
+    return -1;
+  }
+
+  /** Gives all memory back. */
+  release(): void {
+    this.host.removeMap(this);
+    this.memory.free(this.header);
+  }
+
+  /** What programs may do with this map's values. */
+  protected get access(): Access {
+    return (this.mapFlags & MapFlag.BPF_F_RDONLY_PROG) !== 0 ? 'read' : 'readwrite';
+  }
+}
+
+/** A value's size rounded up to a multiple of 8. */
+export function roundUp8(size: number): number {
+  return Math.ceil(size / 8) * 8;
+}
+
+/** BPF_F_RDONLY_PROG and BPF_F_WRONLY_PROG exclude each other. */
+export function accessFlagsOk(mapFlags: number): boolean {
+  const both = MapFlag.BPF_F_RDONLY_PROG | MapFlag.BPF_F_WRONLY_PROG;
+  return (mapFlags & both) !== both;
+}
+
+/** The flags that almost every map takes. */
+export const ACCESS_FLAGS =
+  MapFlag.BPF_F_RDONLY | MapFlag.BPF_F_RDONLY_PROG | MapFlag.BPF_F_WRONLY | MapFlag.BPF_F_WRONLY_PROG;
+
+/** Largest value a CPU may have (PCPU_MIN_UNIT_SIZE). */
+export const PERCPU_MAX_VALUE = 32768;
+/** Largest single allocation (KMALLOC_MAX_SIZE). */
+export const KMALLOC_MAX_SIZE = 1 << 22;
+
+/** Throws what BPF_MAP_CREATE answers when `ok` does not hold. */
+export function requireAttr(
+  ok: boolean,
+  attr: MapAttr,
+  errno: 'EINVAL' | 'E2BIG' | 'ENOTSUPP' | 'EPERM',
+  why: string,
+): void {
+  if (!ok) throw SyscallError.of(errno, `map ${attr.name} (${mapTypeName(attr.type)}): ${why}`, {});
+}

@@ -1,0 +1,127 @@
+/** Queue and stack: values without keys, pushed and popped. Models kernel/bpf/queue_stack_maps.c of Linux 6.18. */
+import { Errno } from '../../abi/errno.js';
+import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
+import { MapType } from '../../abi/map-types.js';
+import type { Region } from '../../vm/index.js';
+import {
+  ACCESS_FLAGS,
+  accessFlagsOk,
+  BpfMap,
+  KMALLOC_MAX_SIZE,
+  type MapAttr,
+  type MapHost,
+  requireAttr,
+} from './map.js';
+
+const CREATE_FLAGS = MapFlag.BPF_F_NUMA_NODE | ACCESS_FLAGS;
+
+export class QueueStackMap extends BpfMap {
+  private readonly elements: Region;
+  /** Slots: one more than there are entries, so that full and empty differ. */
+  private readonly slots: number;
+  private head = 0;
+  private tail = 0;
+
+  static check(attr: MapAttr): void {
+    const { mapFlags, valueSize } = attr;
+    requireAttr(attr.maxEntries > 0, attr, 'EINVAL', 'max_entries is 0');
+    requireAttr(attr.keySize === 0, attr, 'EINVAL', 'it has no keys: key size must be 0');
+    requireAttr(valueSize > 0, attr, 'EINVAL', 'value size is 0');
+    requireAttr(
+      (mapFlags & ~CREATE_FLAGS) === 0 && accessFlagsOk(mapFlags),
+      attr,
+      'EINVAL',
+      'flags it does not take',
+    );
+    requireAttr(valueSize <= KMALLOC_MAX_SIZE, attr, 'E2BIG', 'value size is too large');
+    requireAttr(attr.maxEntries < Math.floor(0xffffffff / valueSize), attr, 'E2BIG', 'too many entries');
+  }
+
+  constructor(attr: MapAttr, host: MapHost) {
+    super(attr, host);
+    this.slots = attr.maxEntries + 1;
+    this.elements = host.memory.alloc(this.slots * attr.valueSize, 'none');
+  }
+
+  get size(): number {
+    return (this.head - this.tail + this.slots) % this.slots;
+  }
+
+  override push(value: number, flags: number): number {
+    if ((flags & UpdateFlag.BPF_NOEXIST) !== 0 || flags > UpdateFlag.BPF_EXIST) return -Errno.EINVAL;
+    if (this.size === this.maxEntries) {
+      if (flags !== UpdateFlag.BPF_EXIST) return -Errno.E2BIG;
+      this.tail = (this.tail + 1) % this.slots; // the oldest makes room
+    }
+    const to = this.at(this.head);
+    this.memory.u8.copyWithin(to, value, value + this.valueSize);
+    this.head = (this.head + 1) % this.slots;
+    return 0;
+  }
+
+  override pop(value: number): number {
+    return this.take(value, true);
+  }
+
+  override peek(value: number): number {
+    return this.take(value, false);
+  }
+
+  override update(): number {
+    return -Errno.EINVAL;
+  }
+
+  override delete(): number {
+    return -Errno.EINVAL;
+  }
+
+  override nextKey(): number {
+    return -Errno.EINVAL;
+  }
+
+  /** The system calls' look-up peeks, update pushes, look-up-and-delete pops. */
+  override sysLookup(_key: number, value: number): number {
+    return this.peek(value);
+  }
+
+  override sysUpdate(_key: number, value: number, flags: number): number {
+    return this.push(value, flags);
+  }
+
+  override sysLookupAndDelete(_key: number, value: number): number {
+    return this.pop(value);
+  }
+
+  /** Values as pops would give them, without popping. */
+  *values(): Generator<Uint8Array> {
+    for (let i = 0; i < this.size; i++) {
+      const slot = this.type === MapType.queue ? this.tail + i : this.head - 1 - i + this.slots;
+      const at = this.at(slot % this.slots);
+      yield this.memory.u8.slice(at, at + this.valueSize);
+    }
+  }
+
+  override release(): void {
+    this.memory.free(this.elements);
+    super.release();
+  }
+
+  private take(value: number, remove: boolean): number {
+    const { u8 } = this.memory;
+    if (this.head === this.tail) {
+      u8.fill(0, value, value + this.valueSize);
+      return -Errno.ENOENT;
+    }
+    const fifo = this.type === MapType.queue;
+    const slot = fifo ? this.tail : (this.head - 1 + this.slots) % this.slots;
+    u8.copyWithin(value, this.at(slot), this.at(slot) + this.valueSize);
+    if (!remove) return 0;
+    if (fifo) this.tail = (this.tail + 1) % this.slots;
+    else this.head = slot;
+    return 0;
+  }
+
+  private at(slot: number): number {
+    return this.elements.address32 + slot * this.valueSize;
+  }
+}

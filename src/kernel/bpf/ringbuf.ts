@@ -1,0 +1,159 @@
+/**
+ * Ring buffer: records of any size from programs to one reader. Models kernel/bpf/ringbuf.c of Linux 6.18. Where Linux
+ * maps the data pages twice, so that a record may run over the end, the memory here is twice as long.
+ */
+import { Errno } from '../../abi/errno.js';
+import { MapFlag, RingbufFlag } from '../../abi/map-flags.js';
+import type { Region } from '../../vm/index.js';
+import { BpfMap, type MapAttr, type MapHost, requireAttr } from './map.js';
+
+const PAGE = 4096;
+const HEADER = RingbufFlag.BPF_RINGBUF_HDR_SZ;
+const { BPF_RINGBUF_BUSY_BIT: BUSY, BPF_RINGBUF_DISCARD_BIT: DISCARD } = RingbufFlag;
+/** Largest record (RINGBUF_MAX_RECORD_SZ): a quarter of what 32 bits can say. */
+const MAX_RECORD = 0xffffffff / 4;
+
+export class RingbufMap extends BpfMap {
+  private readonly data: Region;
+  private readonly mask: number;
+  private consumer = 0;
+  private producer = 0;
+  /** Oldest position that may hold a record not yet committed. */
+  private pending = 0;
+  /** Times that the reader was, or would have been, woken. */
+  wakeups = 0;
+
+  static check(attr: MapAttr): void {
+    const size = attr.maxEntries;
+    requireAttr((attr.mapFlags & ~MapFlag.BPF_F_NUMA_NODE) === 0, attr, 'EINVAL', 'flags it does not take');
+    requireAttr(attr.keySize === 0 && attr.valueSize === 0, attr, 'EINVAL', 'key and value size must be 0');
+    const powerOfTwo = size > 0 && Math.log2(size) % 1 === 0;
+    requireAttr(
+      powerOfTwo && size % PAGE === 0,
+      attr,
+      'EINVAL',
+      `${size} bytes are no power of two of whole pages`,
+    );
+  }
+
+  constructor(attr: MapAttr, host: MapHost) {
+    super(attr, host);
+    this.mask = attr.maxEntries - 1;
+    this.data = host.memory.alloc(attr.maxEntries * 2, 'none');
+  }
+
+  /** Offset of `size` writable bytes, or 0 when there is no room. */
+  reserve(size: number): number {
+    if (size > MAX_RECORD) return 0;
+    const length = recordLength(size);
+    if (length > this.maxEntries) return 0;
+    this.advancePending();
+    const end = this.producer + length;
+    if (end - this.consumer > this.mask || end - this.pending > this.mask) return 0;
+    const header = this.data.address32 + (this.producer & this.mask);
+    const { view } = this.memory;
+    view.setUint32(header, (size | BUSY) >>> 0, true);
+    view.setUint32(header + 4, header >>> 12, true);
+    this.producer = end;
+    this.memory.protect(header + HEADER, size, 'readwrite');
+    return header + HEADER;
+  }
+
+  /** Submits or discards a record; false when `record` is none of this buffer's open ones. */
+  commit(record: number, flags: number, discard: boolean): boolean {
+    const header = record - HEADER;
+    if (!this.holds(record)) return false;
+    const { view } = this.memory;
+    const length = view.getUint32(header, true);
+    if ((length & BUSY) === 0) return false;
+    const size = (length ^ BUSY) >>> 0;
+    view.setUint32(header, (discard ? size | DISCARD : size) >>> 0, true);
+    this.memory.protect(record, size, 'none');
+    const caughtUp = (this.consumer & this.mask) === header - this.data.address32;
+    const force = (flags & RingbufFlag.BPF_RB_FORCE_WAKEUP) !== 0;
+    if (force || (caughtUp && (flags & RingbufFlag.BPF_RB_NO_WAKEUP) === 0)) this.wakeups++;
+    return true;
+  }
+
+  /** Whether a record of this buffer could start at a memory offset. */
+  holds(record: number): boolean {
+    const at = record - HEADER - this.data.address32;
+    return at >= 0 && at <= this.mask && at % 8 === 0;
+  }
+
+  /** bpf_ringbuf_output: 0 or a negative errno. */
+  output(data: number, size: number, flags: number): number {
+    const allowed = RingbufFlag.BPF_RB_NO_WAKEUP | RingbufFlag.BPF_RB_FORCE_WAKEUP;
+    if ((flags & ~allowed) !== 0) return -Errno.EINVAL;
+    const record = this.reserve(size);
+    if (record === 0) return -Errno.EAGAIN;
+    this.memory.u8.copyWithin(record, data, data + size);
+    this.commit(record, flags, false);
+    return 0;
+  }
+
+  /** bpf_ringbuf_query. */
+  query(what: number): number {
+    switch (what) {
+      case RingbufFlag.BPF_RB_AVAIL_DATA:
+        return this.producer - this.consumer;
+      case RingbufFlag.BPF_RB_RING_SIZE:
+        return this.maxEntries;
+      case RingbufFlag.BPF_RB_CONS_POS:
+        return this.consumer;
+      case RingbufFlag.BPF_RB_PROD_POS:
+        return this.producer;
+      default:
+        return 0;
+    }
+  }
+
+  /** The reader: takes the records that are committed, in order, up to the first that is not. */
+  consume(): Uint8Array[] {
+    const records: Uint8Array[] = [];
+    while (this.consumer < this.producer) {
+      const header = this.data.address32 + (this.consumer & this.mask);
+      const length = this.memory.view.getUint32(header, true);
+      if ((length & BUSY) !== 0) break;
+      const size = length & ~DISCARD;
+      if ((length & DISCARD) === 0) {
+        records.push(this.memory.u8.slice(header + HEADER, header + HEADER + size));
+      }
+      this.consumer += recordLength(size);
+    }
+    return records;
+  }
+
+  override update(): number {
+    return -Errno.ENOTSUPP;
+  }
+
+  override delete(): number {
+    return -Errno.ENOTSUPP;
+  }
+
+  override nextKey(): number {
+    return -Errno.ENOTSUPP;
+  }
+
+  override sysLookup(): number {
+    return -Errno.ENOTSUPP;
+  }
+
+  override release(): void {
+    this.memory.free(this.data);
+    super.release();
+  }
+
+  private advancePending(): void {
+    while (this.pending < this.producer) {
+      const length = this.memory.view.getUint32(this.data.address32 + (this.pending & this.mask), true);
+      if ((length & BUSY) !== 0) return;
+      this.pending += recordLength(length & ~DISCARD);
+    }
+  }
+}
+
+function recordLength(size: number): number {
+  return Math.ceil((size + HEADER) / 8) * 8;
+}

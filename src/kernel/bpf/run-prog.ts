@@ -1,0 +1,49 @@
+/** Runs a program to its end on a context, and turns a fault into an error that names the source line. */
+import type { Fault, RunResult, StartOptions } from '../../vm/index.js';
+import { ProgramFaultError } from '../errors.js';
+import type { Kernel } from '../kernel.js';
+import { type BpfProg, sourcePlace } from './prog.js';
+
+/** Instructions that a run may execute where nothing else is said. */
+export const DEFAULT_RUN_FUEL = 100_000_000;
+
+/** Tells when the repeated part of a test run begins and ends; for whoever measures. */
+export interface RunTimer {
+  enter(): void;
+  leave(): void;
+}
+
+export interface RunOptions {
+  readonly repeat?: number;
+  /** Instructions that a single run may execute. */
+  readonly fuel?: number;
+  readonly timer?: RunTimer;
+}
+
+/** What came of the last of `repeat` runs, with the instructions of all. Throws `ProgramFaultError`. */
+export function runProg(kernel: Kernel, prog: BpfProg, start: StartOptions, options: RunOptions): RunResult {
+  const { repeat = 1, fuel = DEFAULT_RUN_FUEL, timer } = options;
+  const { engine } = kernel;
+  const startOptions = { ...start, fuel };
+  let instructions = 0;
+  let r0 = 0n;
+  timer?.enter();
+  for (let i = 0; i < Math.max(1, repeat); i++) {
+    kernel.net.redirect = undefined;
+    const result = engine.run(prog.program, startOptions);
+    instructions += result.instructions;
+    r0 = result.r0;
+    if (result.fault !== undefined) throw faultError(kernel, prog, result.fault);
+  }
+  timer?.leave();
+  return { r0, instructions };
+}
+
+/** The fault may lie in a program that a tail call led to. */
+function faultError(kernel: Kernel, prog: BpfProg, fault: Fault): ProgramFaultError {
+  const code = `FAULT_${fault.kind.toUpperCase().replaceAll('-', '_')}`;
+  const stopped = fault.program === prog.name ? prog : (kernel.bpf.progByName(fault.program) ?? prog);
+  const source = sourcePlace(stopped.lineInfo, fault.insn);
+  const detail = source === undefined ? fault.detail : `${fault.detail} (${source})`;
+  return new ProgramFaultError(code, detail, { symbol: fault.program, insn: fault.insn });
+}

@@ -1,0 +1,56 @@
+/**
+ * BPF_PROG_TEST_RUN: a program runs on a packet or context that the caller gives. Models net/bpf/test_run.c of Linux 6.18,
+ * and goes on where Linux has no test run for a type: such programs get the context bytes as they are.
+ */
+import { ProgType, progTypeName } from '../../abi/prog-types.js';
+import { SyscallError, UnsupportedError } from '../errors.js';
+import type { Kernel } from '../kernel.js';
+import { testRunSkb } from '../net/test-run-skb.js';
+import { testRunXdp } from '../net/test-run-xdp.js';
+import type { BpfProg } from './prog.js';
+import { testRunContext, testRunSamples } from './test-run-context.js';
+import type { TestRunAttr, TestRunResult } from './test-run-types.js';
+
+const SKB_TYPES: readonly ProgType[] = [
+  ProgType.socket_filter,
+  ProgType.sched_cls,
+  ProgType.sched_act,
+  ProgType.cgroup_skb,
+  ProgType.lwt_in,
+  ProgType.lwt_out,
+  ProgType.lwt_xmit,
+  ProgType.lwt_seg6local,
+  ProgType.sk_skb,
+];
+
+/** Types whose context is something that only a kernel around them can make up. */
+const REFUSED: readonly ProgType[] = [
+  ProgType.unspec,
+  ProgType.flow_dissector,
+  ProgType.struct_ops,
+  ProgType.ext,
+  ProgType.netfilter,
+];
+
+/** Throws `SyscallError` for input that Linux refuses, `ProgramFaultError` when the program is stopped. */
+export function testRun(kernel: Kernel, prog: BpfProg, attr: TestRunAttr): TestRunResult {
+  const { type } = prog;
+  if (REFUSED.includes(type)) {
+    const what = `running programs of type ${progTypeName(type)} is not supported`;
+    throw new UnsupportedError('UNSUPPORTED_PROG_TYPE', what, { symbol: prog.name });
+  }
+  if (type === ProgType.xdp) return clamped(testRunXdp(kernel, prog, attr), prog, attr);
+  if (SKB_TYPES.includes(type)) return clamped(testRunSkb(kernel, prog, attr), prog, attr);
+  return type === ProgType.lirc_mode2
+    ? testRunSamples(kernel, prog, attr)
+    : testRunContext(kernel, prog, attr);
+}
+
+function clamped(result: TestRunResult, prog: BpfProg, attr: TestRunAttr): TestRunResult {
+  const room = attr.dataSizeOut;
+  const size = result.dataOut?.length ?? 0;
+  if (room === undefined || size <= room) return result;
+  throw SyscallError.of('ENOSPC', `the packet has ${size} bytes afterwards, there is room for ${room}`, {
+    symbol: prog.name,
+  });
+}

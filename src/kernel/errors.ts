@@ -1,0 +1,36 @@
+/** The simulated kernel's error family. What Linux would answer with an errno carries it. */
+import { Errno, type ErrnoName } from '../abi/errno.js';
+import { BpflabError, type ErrorPlace } from '../errors.js';
+
+/** Base of everything that `src/kernel` throws. */
+export abstract class KernelError extends BpflabError {}
+
+/** A system call that Linux would refuse: `errno` is positive, `code` its name, e.g. `EINVAL`. */
+export class SyscallError extends KernelError {
+  readonly errno: number;
+
+  constructor(code: string, detail: string, place: ErrorPlace = {}) {
+    super(code, detail, place);
+    this.errno = Errno[code as ErrnoName] ?? Errno.EINVAL;
+  }
+
+  /** What `bpf(command)` refused, why, and with which errno. */
+  static of(name: ErrnoName, detail: string, place: ErrorPlace = {}): SyscallError {
+    return new SyscallError(name, `${detail} (${name})`, place);
+  }
+}
+
+/**
+ * Something that Linux does and this kernel does not: `UNSUPPORTED_MAP_TYPE`, `UNSUPPORTED_HELPER`,
+ * `UNSUPPORTED_KFUNC`, `UNSUPPORTED_PROG_TYPE`, `UNSUPPORTED_INPUT`. The message names it.
+ */
+export class UnsupportedError extends KernelError {}
+
+/** Input that is no capture file, or a damaged one: `PCAP_MAGIC`, `PCAP_TRUNCATED`, `PCAP_LINK_TYPE`, `PCAP_RECORD`. */
+export class PcapError extends KernelError {}
+
+/**
+ * A program that was stopped before its exit: `FAULT_BAD_ACCESS`, `FAULT_OUT_OF_FUEL`, … The message names program,
+ * instruction, source line where known, and the address or register at fault.
+ */
+export class ProgramFaultError extends KernelError {}

@@ -1,0 +1,174 @@
+/**
+ * An object, loaded and ready to run: its maps created, its programs in the engine, what user space would set up (program
+ * arrays, inner maps, output events) in place. For tests, for the command line, and for anyone who wants a program's
+ * answer to one input.
+ */
+import { MapType } from '../abi/map-types.js';
+import type { ProgType } from '../abi/prog-types.js';
+import type { LoadableObject, LoadableProgram, MapDef } from '../object/types.js';
+import { ArrayMap } from './bpf/arraymap.js';
+import { ArrayOfMapsMap, PerfEventArrayMap, ProgArrayMap } from './bpf/fd-array.js';
+import type { BpfMap, MapAttr } from './bpf/map.js';
+import type { BpfProg } from './bpf/prog.js';
+import { RingbufMap } from './bpf/ringbuf.js';
+import { testRun } from './bpf/test-run.js';
+import type { TestRunAttr, TestRunResult } from './bpf/test-run-types.js';
+import { SyscallError, UnsupportedError } from './errors.js';
+import { Kernel, type KernelOptions } from './kernel.js';
+
+export interface LabOptions extends KernelOptions {
+  /** An existing kernel to load into. */
+  readonly kernel?: Kernel;
+  /** Types for programs whose section name says none, or another one, by program name. */
+  readonly progTypes?: Readonly<Record<string, ProgType>>;
+}
+
+/** A record that a program sent to user space. */
+export interface OutputRecord {
+  /** The ring buffer or perf event array. */
+  readonly map: string;
+  readonly data: Uint8Array;
+  /** CPU of the perf event; absent for ring buffers. */
+  readonly cpu?: number;
+}
+
+export class Lab {
+  private readonly progs = new Map<string, BpfProg>();
+
+  /** @internal Made by `loadLab`. */
+  constructor(
+    readonly kernel: Kernel,
+    readonly object: LoadableObject,
+    readonly maps: readonly BpfMap[],
+    private readonly options: LabOptions,
+  ) {}
+
+  /** Map by its name in the object. Throws `SyscallError` (ENOENT) for a name that is not there. */
+  map(name: string): BpfMap {
+    const at = this.object.maps.findIndex((def) => def.name === name);
+    if (at < 0) throw SyscallError.of('ENOENT', `the object has no map ${name}`, { file: this.object.file });
+    return this.maps[at]!;
+  }
+
+  /** Program by name, loaded when first asked for. */
+  prog(name: string): BpfProg {
+    const loaded = this.progs.get(name);
+    if (loaded !== undefined) return loaded;
+    const source = this.object.programs.find((program) => program.name === name);
+    if (source === undefined) {
+      throw SyscallError.of('ENOENT', `the object has no program ${name}`, { file: this.object.file });
+    }
+    const prog = this.kernel.bpf.progLoad(this.typed(source), this.maps);
+    this.progs.set(name, prog);
+    for (const map of prog.maps) if (map instanceof ProgArrayMap) this.fillProgArray(map);
+    return prog;
+  }
+
+  /** BPF_PROG_TEST_RUN. */
+  run(name: string, attr: TestRunAttr = {}): TestRunResult {
+    return testRun(this.kernel, this.prog(name), attr);
+  }
+
+  /** Value at a key as a system call sees it; undefined where there is none. */
+  lookup(map: string, key: Uint8Array): Uint8Array | undefined {
+    const value = this.kernel.bpf.mapLookup(this.map(map), key);
+    return typeof value === 'number' ? undefined : value;
+  }
+
+  /** 0 or a negative errno. */
+  update(map: string, key: Uint8Array, value: Uint8Array, flags = 0): number {
+    return this.kernel.bpf.mapUpdate(this.map(map), key, value, flags);
+  }
+
+  /** Keys and values in the map's order. */
+  entries(map: string): { readonly key: Uint8Array; readonly value: Uint8Array }[] {
+    return [...this.kernel.bpf.mapEntries(this.map(map))];
+  }
+
+  /** Takes what programs have sent to user space since the last call, map by map. */
+  drain(): OutputRecord[] {
+    const records: OutputRecord[] = [];
+    for (const [i, map] of this.maps.entries()) {
+      const { name } = this.object.maps[i]!;
+      if (map instanceof RingbufMap) for (const data of map.consume()) records.push({ map: name, data });
+      if (!(map instanceof PerfEventArrayMap)) continue;
+      for (const event of map.slots) {
+        for (const data of event?.samples.splice(0) ?? []) records.push({ map: name, data, cpu: event!.cpu });
+      }
+    }
+    return records;
+  }
+
+  /** Puts what user space or the object's initial values would into maps that hold maps and events. */
+  setUp(): void {
+    for (const [i, map] of this.maps.entries()) {
+      const def = this.object.maps[i]!;
+      if (map instanceof PerfEventArrayMap) this.openEvents(map);
+      if (!(map instanceof ArrayOfMapsMap) && map.type !== MapType.hash_of_maps) continue;
+      for (const { index, target } of def.initialSlots ?? []) {
+        check(this.kernel.bpf.mapUpdateFd(map, index, this.map(target)), `map ${def.name}, slot ${index}`);
+      }
+    }
+  }
+
+  private openEvents(map: PerfEventArrayMap): void {
+    const count = Math.min(map.maxEntries, this.kernel.cpus);
+    for (let cpu = 0; cpu < count; cpu++) map.setSlot(cpu, { cpu, samples: [] });
+  }
+
+  private fillProgArray(map: ProgArrayMap): void {
+    const def = this.object.maps[this.maps.indexOf(map)]!;
+    for (const { index, target } of def.initialSlots ?? []) {
+      if (map.slots[index] !== undefined) continue;
+      check(map.setSlot(index, this.prog(target)), `map ${def.name}, slot ${index}, program ${target}`);
+    }
+  }
+
+  private typed(source: LoadableProgram): LoadableProgram {
+    const type = this.options.progTypes?.[source.name];
+    return type === undefined ? source : { ...source, type };
+  }
+}
+
+/**
+ * Creates an object's maps and fills global data. Programs are loaded as they are asked for. Throws `SyscallError` for
+ * a map that Linux would refuse, `UnsupportedError` for what this kernel does not have.
+ */
+export function loadLab(object: LoadableObject, options: LabOptions = {}): Lab {
+  if (object.endian !== 'little') {
+    throw new UnsupportedError('UNSUPPORTED_INPUT', 'big-endian programs cannot run here', {
+      file: object.file,
+    });
+  }
+  const kernel = options.kernel ?? new Kernel(options);
+  const maps = object.maps.map((def) => createMap(kernel, def));
+  const lab = new Lab(kernel, object, maps, options);
+  lab.setUp();
+  return lab;
+}
+
+function attrOf(kernel: Kernel, def: MapDef): MapAttr {
+  return {
+    name: def.kernelName ?? def.name,
+    type: def.type,
+    keySize: def.keySize,
+    valueSize: def.valueSize,
+    // libbpf sizes an event array without a size for all CPUs.
+    maxEntries: def.maxEntries === 0 && def.type === MapType.perf_event_array ? kernel.cpus : def.maxEntries,
+    mapFlags: def.mapFlags,
+    mapExtra: def.mapExtra,
+    ...(def.numaNode === 0 ? {} : { numaNode: def.numaNode }),
+    ...(def.inner === undefined ? {} : { inner: createMap(kernel, def.inner) }),
+  };
+}
+
+function createMap(kernel: Kernel, def: MapDef): BpfMap {
+  const map = kernel.bpf.mapCreate(attrOf(kernel, def));
+  if (def.initialData !== undefined && map instanceof ArrayMap) map.initialize(def.initialData);
+  if (def.frozen) kernel.bpf.mapFreeze(map);
+  return map;
+}
+
+function check(result: number, what: string): void {
+  if (result < 0) throw SyscallError.of('EINVAL', `${what}: the initial value does not fit`);
+}
