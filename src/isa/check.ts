@@ -8,7 +8,7 @@
 import * as C from './constants.js';
 import { IsaInsnError } from './errors.js';
 import type { Insn } from './insn.js';
-import { jumpTarget } from './jumps.js';
+import { functionTarget, jumpTarget } from './jumps.js';
 import {
   findOpcode,
   type ImmRule,
@@ -151,9 +151,9 @@ export function checkRegisters(insn: Insn): string | undefined {
   return undefined;
 }
 
-/** Fixed jumps and local calls that leave the program or end in a second slot: undefined, or the log line. */
+/** Jumps, local calls and function pointers out of the program or into a second slot: undefined, or the log line. */
 function checkTarget(insns: readonly Insn[], starts: readonly boolean[], i: number): string | undefined {
-  const target = jumpTarget(insns[i]!, i);
+  const target = jumpTarget(insns[i]!, i) ?? functionTarget(insns[i]!, i);
   if (target === undefined || starts[target] === true) return undefined;
   if (starts[target] === false) return `jump into the middle of ldimm64 insn ${target}`;
   return `jump out of range from insn ${i} to ${target}`;

@@ -16,6 +16,8 @@ const NUMBER = /0[xX][0-9a-fA-F]+|[0-9]+/y;
 const WORD = /[A-Za-z_.$][A-Za-z0-9_.$]*/y;
 /** Longest first; signed operators begin with an `s` and so come before words. */
 const SYMBOL = /s>>=|s<=|s>=|s\/=|s%=|s<|s>|<<=|>>=|[-+*/|&^%=!<>]=|[-+*&<>=()[\]:#,]/y;
+/** Enough for any 64-bit number; longer ones would only cost time. */
+const MAX_DIGITS = 40;
 const SPACE = /[ \t]*/y;
 
 function match(pattern: RegExp, text: string, at: number): string | undefined {
@@ -36,6 +38,9 @@ export function tokenize(text: string, from: number, line: number): Token[] {
     const found = symbol ?? word ?? number;
     if (found === undefined) {
       throw new AsmError('ASM_SYNTAX', `unexpected character ${JSON.stringify(text[at])}`, line, column);
+    }
+    if (number !== undefined && number.length > MAX_DIGITS) {
+      throw new AsmError('ASM_RANGE', `number of ${number.length} characters`, line, column);
     }
     const kind = symbol !== undefined ? 'symbol' : word !== undefined ? 'word' : 'number';
     tokens.push({ kind, text: found, value: number === undefined ? 0n : BigInt(number), column });

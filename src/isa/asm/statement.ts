@@ -72,10 +72,10 @@ export function statement(c: Cursor, options: StatementOptions): Statement {
 
 function assignment(c: Cursor, options: StatementOptions): Insn[] {
   const dst = op.register(c);
-  const symbol = c.take('symbol')?.text ?? '';
-  const alu = ALU_OPS.get(symbol);
+  const alu = ALU_OPS.get(c.peek()?.text ?? '');
   if (alu === undefined)
     c.fail(`expected an operator such as "=" or "+=" after ${dst.width === 32 ? 'w' : 'r'}${dst.number}`);
+  c.take('symbol');
   if (alu === 'mov') return assignValue(c, dst, options.code === LD_IMM64);
   const name = `${alu}${dst.width}`;
   if (op.atRegister(c))
