@@ -407,5 +407,7 @@ export function findOpcode(insn: Insn): OpcodeRow | undefined {
   if (entry === undefined) return undefined;
   const { by, rows: same } = entry;
   if (by === undefined) return same[0];
-  return same.find((r) => r[by] === insn[by]);
+  const value = insn[by];
+  for (const candidate of same) if (candidate[by] === value) return candidate;
+  return undefined;
 }
