@@ -2,7 +2,7 @@
 export * from './errors.js';
 export { objectName } from './names.js';
 export { type OpenOptions, openObject } from './open.js';
-export { POISON_KFUNC, POISON_MAP } from './patch.js';
+export { POISON_KFUNC } from './patch.js';
 export { funcInsns } from './prepare.js';
 export { type RelocateOptions, relocateObject, requireProgramType } from './relocate.js';
 export { knownSections, type SectionDef, sectionDef } from './section-names.js';

@@ -3,7 +3,7 @@
  * `bpf_object__relocate_data`). A map's file descriptor is its index into the object's maps here.
  */
 import { MapType } from '../abi/map-types.js';
-import type { BpflabError } from '../errors.js';
+import { BpflabError } from '../errors.js';
 import {
   BPF_CALL,
   BPF_JMP,
@@ -19,8 +19,7 @@ import { ObjectError } from './errors.js';
 import type { ResolvedKsym } from './resolve.js';
 import type { BpfObject, Extern, Sym } from './types.js';
 
-/** Helper numbers that no kernel has, in place of what is not there; the index of the map or extern is added. */
-export const POISON_MAP = 2_001_000_000;
+/** Helper number that no kernel has, in place of a weak kernel function that is missing; its index among the externs is added. */
 export const POISON_KFUNC = 2_002_000_000;
 
 const CALL = BPF_JMP | BPF_CALL;
@@ -78,14 +77,8 @@ export class Patcher {
     this.#setMap(insns, insn, data, BPF_PSEUDO_MAP_VALUE);
   }
 
-  /** A map that is not created by default is replaced by calls that the verifier refuses if it reaches them. */
   #setMap(insns: Insn[], insn: number, map: number, source: number): void {
     const first = insns[insn]!;
-    if (this.#object.maps[map]?.def.autocreate === false) {
-      for (const slot of [first, insns[insn + 1]!])
-        Object.assign(slot, { code: CALL, dst: 0, src: 0, off: 0, imm: POISON_MAP + map });
-      return;
-    }
     first.src = source;
     first.imm = map;
   }
@@ -102,8 +95,9 @@ export class Patcher {
     }
     const { extern, index } = found;
     const value = this.#valueOf(extern);
-    if (value instanceof Error) {
-      throw new ObjectError('OBJECT_UNRESOLVED_EXTERN', `needs ${extern.name}: ${value.detail}`, { insn });
+    if (value instanceof BpflabError) {
+      const code = value instanceof ObjectError ? value.code : 'OBJECT_UNRESOLVED_EXTERN';
+      throw new ObjectError(code, `needs ${extern.name}: ${value.detail}`, { insn });
     }
     if (insns[insn]!.code === CALL) this.#externCall(insns[insn]!, insn, extern, index, value);
     else this.#externLoad(insns, insn, extern, value);
