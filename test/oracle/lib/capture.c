@@ -25,7 +25,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MAP_CREATE = 0, MAP_UPDATE = 2, PROG_LOAD = 5, OBJ_GET_INFO = 15, BTF_LOAD = 18, MAP_FREEZE = 22, PROG_BIND_MAP = 35 };
+enum { MAP_CREATE = 0, MAP_UPDATE = 2, PROG_LOAD = 5, OBJ_GET_INFO = 15, BTF_LOAD = 18, MAP_FREEZE = 22,
+       LINK_CREATE = 28, PROG_BIND_MAP = 35 };
 enum kind { KIND_MAP, KIND_PROG, KIND_BTF };
 
 /* One simulated kernel object. A memfd stands for it, because dup3() keeps the inode. */
@@ -33,7 +34,8 @@ struct thing {
 	ino_t ino;
 	enum kind kind;
 	char name[17];
-	uint32_t type, key_size, value_size, max_entries, flags, id, btf_ino;
+	uint32_t type, key_size, value_size, max_entries, flags, id, numa_node, btf_key, btf_value, kernel_value;
+	uint64_t extra;
 	int frozen, inner;
 	uint8_t *blob;	/* BTF: contents; map: value of element 0 */
 	uint32_t blob_size;
@@ -44,15 +46,15 @@ static struct thing things[8192];
 static unsigned thing_cnt;
 
 struct request {
-	int seen;
+	char name[17];
 	uint32_t type, attach_type, flags, kern_version, attach_btf_id, insn_cnt, btf;
 	char license[64];
 	struct { uint8_t code, regs; int16_t off; int32_t imm; } *insns;
 	uint32_t func_cnt, func_rec, line_cnt, line_rec;
 	uint8_t *func, *line;
 };
-static struct request last;
-static char want_name[16];
+/* By thing; of a program that has been loaded. */
+static struct request *requests[8192];
 static char messages[2048];
 
 static uint32_t u32at(const void *p, unsigned off, unsigned size)
@@ -130,6 +132,11 @@ static long map_create(const void *a, unsigned n)
 	t->max_entries = u32at(a, 12, n);
 	t->flags = u32at(a, 16, n);
 	memcpy(t->name, (const char *)a + 28, 16);
+	t->numa_node = u32at(a, 24, n);
+	t->btf_key = u32at(a, 52, n);
+	t->btf_value = u32at(a, 56, n);
+	t->kernel_value = u32at(a, 60, n);
+	t->extra = u64at(a, 64, n);
 	if (t->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || t->type == BPF_MAP_TYPE_HASH_OF_MAPS)
 		t->inner = find((int)inner);
 	return fd;
@@ -204,28 +211,34 @@ static long prog_load(const void *a, unsigned n)
 		return refuse(EINVAL);
 	}
 	int fd;
-	struct thing *t = create(KIND_PROG, &fd, 0);
-	memcpy(t->name, name, 16);
-	if (strncmp(name, want_name, 15))
-		return fd;
+	create(KIND_PROG, &fd, 0);
+	memcpy(things[thing_cnt - 1].name, name, 16);
 	const char *license = ptr_at(a, 16, n);
-	last.seen = 1;
-	last.type = u32at(a, 0, n);
-	last.attach_type = u32at(a, 68, n);
-	last.flags = u32at(a, 44, n);
-	last.kern_version = u32at(a, 40, n);
-	last.attach_btf_id = u32at(a, 108, n);
-	snprintf(last.license, sizeof last.license, "%s", license ? license : "");
-	last.insn_cnt = u32at(a, 4, n);
-	last.insns = copy(ptr_at(a, 8, n), last.insn_cnt * 8ull);
-	last.btf = u32at(a, 72, n) ? (uint32_t)find((int)u32at(a, 72, n)) + 1 : 0;
-	last.func_rec = u32at(a, 76, n);
-	last.func_cnt = u32at(a, 88, n);
-	last.func = copy(ptr_at(a, 80, n), (size_t)last.func_rec * last.func_cnt);
-	last.line_rec = u32at(a, 92, n);
-	last.line_cnt = u32at(a, 104, n);
-	last.line = copy(ptr_at(a, 96, n), (size_t)last.line_rec * last.line_cnt);
+	struct request *r = calloc(1, sizeof *r);
+	requests[thing_cnt - 1] = r;
+	memcpy(r->name, name, 16);
+	r->type = u32at(a, 0, n);
+	r->attach_type = u32at(a, 68, n);
+	r->flags = u32at(a, 44, n);
+	r->kern_version = u32at(a, 40, n);
+	r->attach_btf_id = u32at(a, 108, n);
+	snprintf(r->license, sizeof r->license, "%s", license ? license : "");
+	r->insn_cnt = u32at(a, 4, n);
+	r->insns = copy(ptr_at(a, 8, n), r->insn_cnt * 8ull);
+	r->btf = u32at(a, 72, n) ? (uint32_t)find((int)u32at(a, 72, n)) + 1 : 0;
+	r->func_rec = u32at(a, 76, n);
+	r->func_cnt = u32at(a, 88, n);
+	r->func = copy(ptr_at(a, 80, n), (size_t)r->func_rec * r->func_cnt);
+	r->line_rec = u32at(a, 92, n);
+	r->line_cnt = u32at(a, 104, n);
+	r->line = copy(ptr_at(a, 96, n), (size_t)r->line_rec * r->line_cnt);
 	return fd;
+}
+
+/* libbpf's probes for what Linux 6.18 has: links to perf events, uprobes by the dozen with process filters. */
+static long link_create(const void *a, unsigned n)
+{
+	return refuse(u32at(a, 8, n) == 48 && u32at(a, 56, n) == UINT32_MAX ? EINVAL : EBADF);
 }
 
 static long answer(int cmd, const void *a, unsigned n)
@@ -247,6 +260,8 @@ static long answer(int cmd, const void *a, unsigned n)
 		if (m >= 0)
 			things[m].frozen = 1;
 		return 0;
+	case LINK_CREATE:
+		return link_create(a, n);
 	case PROG_BIND_MAP:
 		return 0;
 	case 1: case 3: case 4: case 12: case 14: case 19: case 23: /* look-ups and ids: there is nothing */
@@ -267,6 +282,8 @@ long syscall(long number, ...)
 	switch (number) {
 	case SYS_bpf:
 		return answer((int)a[0], (const void *)a[1], (unsigned)a[2]);
+	case SYS_perf_event_open: /* libbpf's probe for system call wrappers, which x86-64 and arm64 have */
+		return memfd_create("capture", MFD_CLOEXEC);
 	case SYS_memfd_create:
 		return memfd_create((const char *)a[0], (unsigned)a[1]);
 	case SYS_dup3:
@@ -327,44 +344,46 @@ static int map_position(struct bpf_object *obj, int thing)
 	return -1;
 }
 
-static void put_insns(struct bpf_object *obj)
+static void put_insns(struct bpf_object *obj, struct request *r)
 {
-	for (uint32_t i = 0; i < last.insn_cnt; i++) {
-		if (last.insns[i].code != 0x18)
+	for (uint32_t i = 0; i < r->insn_cnt; i++) {
+		if (r->insns[i].code != 0x18)
 			continue;
-		unsigned src = last.insns[i].regs >> 4;
-		if (src == 1 || src == 2)
-			last.insns[i].imm = map_position(obj, find(last.insns[i].imm));
+		unsigned src = r->insns[i].regs >> 4;
+		int position = src == 1 || src == 2 ? map_position(obj, find(r->insns[i].imm)) : -1;
+		/* a number that is none of the object's maps stays as it is */
+		if (position >= 0)
+			r->insns[i].imm = position;
 		i++;
 	}
 	printf(",\"insns\":");
-	put_hex(last.insns, last.insn_cnt * 8ull);
+	put_hex(r->insns, r->insn_cnt * 8ull);
 }
 
-static const char *btf_text(uint32_t off)
+static const char *btf_text(const struct request *r, uint32_t off)
 {
-	const struct thing *t = &things[last.btf - 1];
+	const struct thing *t = &things[r->btf - 1];
 	uint32_t at = u32at(t->blob, 4, t->blob_size) + u32at(t->blob, 16, t->blob_size) + off;
 	return at < t->blob_size ? (const char *)t->blob + at : "";
 }
 
-static void put_infos(void)
+static void put_infos(const struct request *r)
 {
-	if (!last.btf)
+	if (!r->btf)
 		return;
 	printf(",\"func_info\":[");
-	for (uint32_t i = 0; i < last.func_cnt; i++) {
-		const uint8_t *r = last.func + (size_t)i * last.func_rec;
-		printf("%s[%u,%u]", i ? "," : "", u32at(r, 0, 8), u32at(r, 4, 8));
+	for (uint32_t i = 0; i < r->func_cnt; i++) {
+		const uint8_t *f = r->func + (size_t)i * r->func_rec;
+		printf("%s[%u,%u]", i ? "," : "", u32at(f, 0, 8), u32at(f, 4, 8));
 	}
 	printf("],\"line_info\":[");
-	for (uint32_t i = 0; i < last.line_cnt; i++) {
-		const uint8_t *r = last.line + (size_t)i * last.line_rec;
-		uint32_t pos = u32at(r, 12, 16);
-		printf("%s[%u,%u,%u,", i ? "," : "", u32at(r, 0, 16), pos >> 10, pos & 1023);
-		put_string(btf_text(u32at(r, 4, 16)));
+	for (uint32_t i = 0; i < r->line_cnt; i++) {
+		const uint8_t *l = r->line + (size_t)i * r->line_rec;
+		uint32_t pos = u32at(l, 12, 16);
+		printf("%s[%u,%u,%u,", i ? "," : "", u32at(l, 0, 16), pos >> 10, pos & 1023);
+		put_string(btf_text(r, u32at(l, 4, 16)));
 		putchar(',');
-		put_string(btf_text(u32at(r, 8, 16)));
+		put_string(btf_text(r, u32at(l, 8, 16)));
 		putchar(']');
 	}
 	putchar(']');
@@ -406,12 +425,26 @@ static void other_target(struct bpf_program *p)
 
 enum mode { AS_IS, OTHER_TARGET, OTHER_TYPE, NO_MODE };
 
+/* The request for a program: by its descriptor, or where libbpf has closed that again, the last of its name and size. */
+static struct request *request_of(struct bpf_program *p)
+{
+	int t = bpf_program__fd(p) >= 0 ? find(bpf_program__fd(p)) : -1;
+	if (t >= 0)
+		return requests[t];
+	for (unsigned i = thing_cnt; i-- > 0;)
+		if (requests[i] && !strncmp(requests[i]->name, bpf_program__name(p), 15) &&
+		    requests[i]->insn_cnt == bpf_program__insn_cnt(p))
+			return requests[i];
+	return NULL;
+}
+
 /* Loads the one program: as it is, with another target, or as a socket filter where nothing else does. */
-static struct bpf_object *load_one(const char *path, unsigned index, enum mode mode)
+static struct request *load_one(const char *path, unsigned index, enum mode mode, struct bpf_object **loaded)
 {
 	struct bpf_program *p, *mine = NULL;
 	unsigned i = 0;
 	struct bpf_object *obj = open_object(path);
+	*loaded = obj;
 	if (!obj)
 		return NULL;
 	bpf_object__for_each_program(p, obj) {
@@ -425,17 +458,15 @@ static struct bpf_object *load_one(const char *path, unsigned index, enum mode m
 		bpf_program__set_type(mine, BPF_PROG_TYPE_SOCKET_FILTER);
 		bpf_program__set_expected_attach_type(mine, 0);
 	}
-	memset(&last, 0, sizeof last);
-	memset(want_name, 0, sizeof want_name);
-	strncpy(want_name, bpf_program__name(mine), 15);
 	bpf_object__load(obj);
-	return obj;
+	return request_of(mine);
 }
 
 static void one_program(const char *path, unsigned index)
 {
 	struct bpf_object *obj = open_object(path), *loaded;
 	struct bpf_program *p, *mine = NULL;
+	struct request *r;
 	unsigned i = 0;
 	enum mode mode = AS_IS;
 	if (!obj)
@@ -444,7 +475,7 @@ static void one_program(const char *path, unsigned index)
 		if (i++ == index)
 			mine = p;
 	messages[0] = 0;
-	while ((loaded = load_one(path, index, mode)) && !last.seen && mode + 1 < NO_MODE)
+	while (!(r = load_one(path, index, mode, &loaded)) && mode + 1 < NO_MODE)
 		mode++;
 	printf("{\"obj\":");
 	put_string(path);
@@ -452,15 +483,15 @@ static void one_program(const char *path, unsigned index)
 	put_field("section", bpf_program__section_name(mine));
 	printf(",\"type\":%d,\"attach_type\":%d,\"autoload\":%s", bpf_program__type(mine),
 	       bpf_program__expected_attach_type(mine), bpf_program__autoload(mine) ? "true" : "false");
-	printf(",\"mode\":%d", last.seen ? (int)mode : -1);
+	printf(",\"mode\":%d", r ? (int)mode : -1);
 	if (mode != AS_IS)
 		put_field("messages", messages);
-	if (last.seen) {
+	if (r) {
 		printf(",\"load_type\":%u,\"load_attach_type\":%u,\"flags\":%u,\"kern_version\":%u,\"attach_btf_id\":%u",
-		       last.type, last.attach_type, last.flags, last.kern_version, last.attach_btf_id);
-		put_field("license", last.license);
-		put_insns(loaded);
-		put_infos();
+		       r->type, r->attach_type, r->flags, r->kern_version, r->attach_btf_id);
+		put_field("license", r->license);
+		put_insns(loaded, r);
+		put_infos(r);
 	}
 	printf("}\n");
 }
@@ -483,21 +514,33 @@ static void put_definition(struct bpf_map *m)
 	}
 }
 
-/* What the map holds once libbpf has created it; nothing where it came to that only in part. */
+static void put_created(const char *key, const struct thing *t)
+{
+	printf(",\"%s\":{\"key_size\":%u,\"value_size\":%u,\"max_entries\":%u,\"map_flags\":%u,\"map_extra\":%llu,"
+	       "\"numa_node\":%u,\"btf_key\":%u,\"btf_value\":%u,\"kernel_value\":%u}",
+	       key, t->key_size, t->value_size, t->max_entries, t->flags, (unsigned long long)t->extra, t->numa_node,
+	       t->btf_key, t->btf_value, t->kernel_value);
+}
+
+/* What the kernel was asked for and what the map then holds; nothing where libbpf came to that only in part. */
 static void put_contents(struct bpf_map *m)
 {
-	int t = bpf_map__fd(m) >= 0 ? find(bpf_map__fd(m)) : -1;
-	if (t < 0)
+	int at = bpf_map__fd(m) >= 0 ? find(bpf_map__fd(m)) : -1;
+	if (at < 0)
 		return;
-	printf(",\"frozen\":%s", things[t].frozen ? "true" : "false");
-	if (things[t].blob) {
+	const struct thing *t = &things[at];
+	put_created("created", t);
+	if (t->inner >= 0)
+		put_created("created_inner", &things[t->inner]);
+	printf(",\"frozen\":%s", t->frozen ? "true" : "false");
+	if (t->blob) {
 		printf(",\"data\":");
-		put_hex(things[t].blob, things[t].blob_size);
+		put_hex(t->blob, t->blob_size);
 	}
 	printf(",\"slots\":[");
-	for (unsigned i = 0; i < things[t].slot_cnt; i++) {
-		int to = things[t].slots[i].target;
-		printf("%s[%u,", i ? "," : "", things[t].slots[i].key);
+	for (unsigned i = 0; i < t->slot_cnt; i++) {
+		int to = t->slots[i].target;
+		printf("%s[%u,", i ? "," : "", t->slots[i].key);
 		put_string(to >= 0 ? things[to].name : "");
 		putchar(']');
 	}
