@@ -190,8 +190,8 @@ function resolveMaps(
   const failure = new Map<string, BpflabError>();
   const maps = object.maps.map(({ def }): MapDef => {
     if (def.origin === 'kconfig') return { ...def, initialData: kconfig.data };
-    if (def.type === MapType.perf_event_array && def.maxEntries === 0)
-      return { ...def, maxEntries: options.cpus ?? 0 };
+    const sized = sizePerCpu(def, options.cpus);
+    if (sized !== def) return sized;
     const ops = def.structOps;
     if (ops === undefined || options.targetBtf === undefined || def.autocreate === false) return def;
     try {
@@ -207,6 +207,14 @@ function resolveMaps(
     }
   });
   return { maps, structOps, failure };
+}
+
+/** Perf event arrays that name no size get one entry a CPU, inner maps too. */
+function sizePerCpu(def: MapDef, cpus: number | undefined): MapDef {
+  if (cpus === undefined) return def;
+  if (def.type === MapType.perf_event_array && def.maxEntries === 0) return { ...def, maxEntries: cpus };
+  const inner = def.inner === undefined ? undefined : sizePerCpu(def.inner, cpus);
+  return inner === undefined || inner === def.inner ? def : { ...def, inner };
 }
 
 type Attributes = Omit<LoadableProgram, 'insns' | 'subProgs' | 'funcInfo' | 'lineInfo'>;

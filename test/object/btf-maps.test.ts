@@ -147,6 +147,20 @@ describe('attributes', () => {
     expect(relocateObject(object).maps[0]!.maxEntries).toBe(0);
     expect(relocateObject(object, { cpus: 6 }).maps[0]!.maxEntries).toBe(6);
   });
+
+  test('inner perf event arrays, too', () => {
+    const perf = (types: Types): number =>
+      mapStruct(types, { type: MapType.perf_event_array, key_size: 4, value_size: 4 });
+    const attributes = (types: Types): MapAttributes => ({
+      type: 12,
+      key_size: 4,
+      max_entries: 1,
+      values: valuesOf(types, perf(types)),
+    });
+    const object = open([{ name: 'm', attributes }]);
+    expect(relocateObject(object, { cpus: 6 }).maps[0]!.inner!.maxEntries).toBe(6);
+    expect(object.maps[0]!.def.inner!.maxEntries).toBe(0);
+  });
 });
 
 const innerArray = (types: Types, name = ''): number =>
