@@ -1,0 +1,25 @@
+/**
+ * The library's face: reading and relocating objects, BTF and CO-RE, the instruction set, the engine, and a laboratory
+ * to run programs in. Everything exported here is described in docs/library.md; anything else may change at any time.
+ */
+
+export { AttachType, attachTypeByName, attachTypeName } from './abi/attach-types.js';
+export { errnoText } from './abi/errno.js';
+export { HELPERS, helperById, helperId, helperText } from './abi/helpers.js';
+export { MapFlag, mapFlagsText, UpdateFlag } from './abi/map-flags.js';
+export { MapType, mapTypeByName, mapTypeName } from './abi/map-types.js';
+export { ProgFlag } from './abi/prog-flags.js';
+export { ProgType, progTypeByName, progTypeName } from './abi/prog-types.js';
+export { returnName } from './abi/return-names.js';
+export { BpflabError, type ErrorPlace } from './errors.js';
+export * from './isa/classic/index.js';
+export * from './isa/index.js';
+export { type Lab, type LabOptions, loadLab, type OutputRecord } from './kernel/lab.js';
+export { readPcap } from './kernel/net/pcap.js';
+export * from './object/btf/index.js';
+export { btfFromBytes, loadTargetBtf, readBtfFile, type TargetChoice } from './object/btf/target.js';
+export * from './object/core/index.js';
+export * from './object/index.js';
+export { type ListingOptions, programListing } from './report/disasm.js';
+export { type InspectSummary, inspectText, summarise } from './report/inspect.js';
+export * from './vm/index.js';
