@@ -9,7 +9,7 @@ import { BtfError } from './error.js';
 import { type BtfHeader, infoKind, infoVlen, KIND, parseHeader } from './format.js';
 import { alignOf, type FoundMember, findMember, sizeOf, skipModifiers } from './layout.js';
 import { indexRecords } from './record-index.js';
-import { essentialName, NameIndex, StringSection } from './strings.js';
+import { NameIndex, StringSection } from './strings.js';
 import { BTF_KINDS, type BtfKind, type BtfType, type BtfTypeId } from './types.js';
 import { validateBtf } from './validate.js';
 
@@ -155,7 +155,7 @@ export class Btf {
   /** All ids, ascending, whose names agree with `name` up to a `___flavour` on either side. */
   idsByEssentialName(name: string): BtfTypeId[] {
     const own = this.#nameIndex()
-      .find(essentialName(name))
+      .find(name)
       .map((i) => this.firstId + i);
     return this.base === undefined ? own : [...this.base.idsByEssentialName(name), ...own];
   }

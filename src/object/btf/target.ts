@@ -63,7 +63,7 @@ function readBytes(path: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (error) {
-    const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    const reason = (error as NodeJS.ErrnoException).code;
     throw new BtfError('BTF_NOT_FOUND', `cannot be read (${reason})`, { file: path });
   }
 }

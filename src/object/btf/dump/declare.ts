@@ -7,7 +7,7 @@ import { BtfError } from '../error.js';
 import type { BtfComposite, BtfEnum, BtfType } from '../types.js';
 import type { DumpBudget } from './budget.js';
 import type { CNames } from './names.js';
-import { alignOrZero, isPacked, paddingFor } from './padding.js';
+import { alignOrZero, bitfieldWidth, isPacked, paddingFor } from './padding.js';
 
 export interface DeclareOptions {
   /** Write anonymous structs and enums as `struct` alone rather than in full. */
@@ -143,7 +143,7 @@ export class Declarer {
         lines.push(line);
     };
     for (const member of type.members) {
-      const bits = member.bitfieldSize || this.#oldBitfield(member.type);
+      const bits = bitfieldWidth(this.#btf, member);
       pad(member.bitOffset, packed ? 1 : alignOrZero(this.#btf, member.type), afterBitfield && bits > 0);
       const declared = this.declare(member.type, member.name, level + 1);
       lines.push(bits > 0 ? `${declared}: ${bits}` : declared);
@@ -154,12 +154,6 @@ export class Declarer {
     const body = lines.map((line) => `\n${indent}${line};`).join('');
     const close = type.members.length > 0 || type.size > 0 ? `\n${tabs(level)}}` : '}';
     return `${head} {${body}${close}${packed ? ' __attribute__((packed))' : ''}`;
-  }
-
-  /** Width of a member whose integer type is itself a bit-field, as compilers wrote before `kind_flag`. */
-  #oldBitfield(id: number): number {
-    const type = this.#btf.type(this.#btf.skipModifiersAndTypedefs(id));
-    return type.kind === 'int' && type.bits !== type.size * 8 && !type.bool ? type.bits : 0;
   }
 
   #sizeOrZero(id: number): number {

@@ -4,15 +4,22 @@
  */
 import type { Btf } from '../btf.js';
 import { BtfError } from '../error.js';
-import type { BtfComposite } from '../types.js';
+import type { BtfComposite, BtfMember } from '../types.js';
+
+/** Bits of a bit-field, 0 for other members. Before `kind_flag`, compilers gave each its own integer type. */
+export function bitfieldWidth(btf: Btf, member: BtfMember): number {
+  if (member.bitfieldSize > 0) return member.bitfieldSize;
+  const type = btf.type(btf.skipModifiersAndTypedefs(member.type));
+  return type.kind === 'int' && type.bits < type.size * 8 && !type.bool ? type.bits : 0;
+}
 
 /** Whether some member, or the size, breaks natural alignment. */
 export function isPacked(btf: Btf, type: BtfComposite): boolean {
   let largest = 1;
   for (const member of type.members) {
     const align = alignOrZero(btf, member.type);
-    const misaligned = align > 0 && member.bitfieldSize === 0 && member.bitOffset % (8 * align) !== 0;
-    if (misaligned) return true;
+    const misaligned = align > 0 && member.bitOffset % (8 * align) !== 0;
+    if (misaligned && bitfieldWidth(btf, member) === 0) return true;
     largest = Math.max(largest, align);
   }
   return type.size % largest !== 0;
