@@ -137,18 +137,43 @@ export function checkOperands(insn: Insn): string | undefined {
   return `invalid shift ${insn.imm}`;
 }
 
-/** Register numbers past r10 and writes to r10: undefined, or the log line (source before destination). */
+/** Register numbers past r10 and writes to r10: undefined, or the log line. */
 export function checkRegisters(insn: Insn): string | undefined {
+  return checkNumbers(insn) ?? checkWrites(insn);
+}
+
+/** Linux looks at the source first, except in conditional jumps. */
+function checkNumbers(insn: Insn): string | undefined {
   const row = findOpcode(insn);
   if (row === undefined) return undefined;
-  for (const field of ['src', 'dst'] as const) {
+  for (const field of row.form === 'jump' ? DST_FIRST : SRC_FIRST) {
     if (typeof row[field] === 'string' && insn[field] >= C.MAX_BPF_REG) return `R${insn[field]} is invalid`;
   }
-  for (const field of ['src', 'dst'] as const) {
+  return undefined;
+}
+
+const SRC_FIRST = ['src', 'dst'] as const;
+const DST_FIRST = ['dst', 'src'] as const;
+
+function checkWrites(insn: Insn): string | undefined {
+  const row = findOpcode(insn);
+  if (row === undefined) return undefined;
+  for (const field of SRC_FIRST) {
     const writes = row[field] === 'write' || row[field] === 'readwrite';
     if (writes && insn[field] === C.BPF_REG_FP) return 'frame pointer is read only';
   }
   return undefined;
+}
+
+/**
+ * All that Linux says of one instruction's encoding when it reaches it, what registers hold apart: reserved
+ * fields, registers that are read, operand values, registers that are written. Only conditional
+ * jumps have their `dst` looked at before everything else.
+ */
+export function checkInsn(insn: Insn): string | undefined {
+  const early =
+    findOpcode(insn)?.form === 'jump' && insn.dst >= C.MAX_BPF_REG ? checkNumbers(insn) : undefined;
+  return early ?? checkReserved(insn) ?? checkNumbers(insn) ?? checkOperands(insn) ?? checkWrites(insn);
 }
 
 /** Jumps, local calls and function pointers out of the program or into a second slot: undefined, or the log line. */

@@ -1,7 +1,7 @@
 /**
  * The instruction set's public face: what other floors import.
  */
-export * from './asm/assemble.js';
+export * from './asm/index.js';
 export * from './check.js';
 export * from './classic/index.js';
 export * from './constants.js';

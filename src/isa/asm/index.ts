@@ -1,0 +1,4 @@
+/**
+ * The assembler's public face.
+ */
+export * from './assemble.js';
