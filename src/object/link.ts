@@ -5,12 +5,12 @@
  */
 import { BpflabError } from '../errors.js';
 import type { Insn } from '../isa/insn.js';
-import { INSN_SIZE } from '../isa/insn.js';
 import type { Btf } from './btf/btf.js';
-import type { InfoBySection } from './btf/btf-ext.js';
+import type { FuncInfoRecord, LineInfoRecord } from './btf/btf-ext.js';
 import { ObjectError } from './errors.js';
 import { TEXT_SECTION } from './functions.js';
 import type { FuncRef, PreparedFunc, Preparer } from './prepare.js';
+import { type Located, SectionRecords } from './section-records.js';
 import type { BpfObject, FuncDef, FuncInfo, LineInfo, SubProg } from './types.js';
 
 /** Longest program that the kernel takes (`BPF_COMPLEXITY_LIMIT_INSNS`). */
@@ -33,17 +33,19 @@ interface Frame {
 export class Linker {
   readonly #object: BpfObject;
   readonly #preparer: Preparer;
-  /** First section of each name: that is where `.BTF.ext` records belong. */
-  readonly #sectionOf: ReadonlyMap<string, number>;
+  readonly #funcInfo: SectionRecords<FuncInfoRecord> | undefined;
+  readonly #lineInfo: SectionRecords<LineInfoRecord> | undefined;
   /** Exception callbacks by the name of the entry function that is tagged with them. */
   readonly #callbacks: ReadonlyMap<string, readonly string[]> | BpflabError;
 
   constructor(object: BpfObject, preparer: Preparer) {
     this.#object = object;
     this.#preparer = preparer;
-    const sectionOf = new Map<string, number>();
-    for (const { name, index } of object.sections) if (!sectionOf.has(name)) sectionOf.set(name, index);
-    this.#sectionOf = sectionOf;
+    const { btfExt, sections } = object;
+    if (btfExt !== undefined) {
+      this.#funcInfo = new SectionRecords(btfExt.funcInfo, sections);
+      this.#lineInfo = new SectionRecords(btfExt.lineInfo, sections);
+    }
     this.#callbacks = exceptionCallbacks(object);
   }
 
@@ -95,43 +97,30 @@ export class Linker {
 
   /** Records of a function, only while every function before it had them: the kernel wants all or none. */
   #appendInfo(func: FuncDef, base: number, program: LinkedProgram): void {
-    const { btfExt } = this.#object;
-    if (btfExt === undefined) return;
     const first = base === 0;
-    const shift = base - func.insnOff;
-    if (first || program.funcInfo.length > 0) {
-      const records = this.#recordsOf(btfExt.funcInfo, func);
+    if (this.#funcInfo !== undefined && (first || program.funcInfo.length > 0)) {
+      const records = this.#recordsOf(this.#funcInfo, func);
       if (records.length === 0 && !first) throw missingInfo('function', func, this.#object.file);
-      for (const { insnOff, typeId } of records)
-        program.funcInfo.push({ insnOff: insnOff / INSN_SIZE + shift, typeId });
+      for (const { insn, record } of records)
+        program.funcInfo.push({ insnOff: base + insn, typeId: record.typeId });
     }
-    if (first || program.lineInfo.length > 0) {
-      const records = this.#recordsOf(btfExt.lineInfo, func);
+    if (this.#lineInfo !== undefined && (first || program.lineInfo.length > 0)) {
+      const records = this.#recordsOf(this.#lineInfo, func);
       if (records.length === 0 && !first) throw missingInfo('line', func, this.#object.file);
-      for (const { insnOff, ...line } of records)
-        program.lineInfo.push({ insnOff: insnOff / INSN_SIZE + shift, ...line });
+      for (const { insn, record } of records) program.lineInfo.push({ ...record, insnOff: base + insn });
     }
   }
 
-  #recordsOf<T extends { readonly insnOff: number }>(info: InfoBySection<T>, func: FuncDef): readonly T[] {
-    if (this.#sectionOf.get(func.section) !== func.sectionIndex) return [];
-    const records = info.get(func.section) ?? [];
-    const start = func.insnOff * INSN_SIZE;
-    const end = start + func.insnCount * INSN_SIZE;
-    const within = records.filter(({ insnOff }) => insnOff >= start && insnOff < end);
-    const odd = within.find(({ insnOff }) => insnOff % INSN_SIZE !== 0);
-    if (odd !== undefined) {
-      throw new ObjectError(
-        'OBJECT_BAD_BTF',
-        `.BTF.ext names byte ${odd.insnOff}, which is inside an instruction`,
-        {
-          file: this.#object.file,
-          section: func.section,
-          symbol: func.name,
-        },
-      );
+  #recordsOf<T extends { readonly insnOff: number }>(
+    records: SectionRecords<T>,
+    func: FuncDef,
+  ): Located<T>[] {
+    try {
+      return records.of(func);
+    } catch (error) {
+      if (!(error instanceof BpflabError)) throw error;
+      throw error.within({ file: this.#object.file, section: func.section, symbol: func.name });
     }
-    return within;
   }
 
   #exceptionCallback(entry: FuncDef): FuncDef | undefined {

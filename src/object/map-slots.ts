@@ -7,6 +7,7 @@ import { BpflabError } from '../errors.js';
 import { INSN_SIZE } from '../isa/insn.js';
 import type { Btf } from './btf/btf.js';
 import { BTF_MAPS_SECTION } from './btf-maps.js';
+import { isPointerReloc, relocTypeName } from './elf/constants.js';
 import { ObjectError } from './errors.js';
 import { isMapInMap } from './map-def.js';
 import type { BpfObject, MapDef, ObjectMap, Reloc } from './types.js';
@@ -88,6 +89,9 @@ function slotOf(
   };
   const sym = input.symbols[reloc.symIndex];
   if (sym === undefined) return fail(`names symbol ${reloc.symIndex}, which does not exist`);
+  if (!isPointerReloc(reloc.type)) {
+    return fail(`has type ${relocTypeName(reloc.type)}, which fills no pointer`, sym.name);
+  }
   const extent = extents.find(
     ({ map, end }) => map.sectionOffset <= reloc.offset && reloc.offset + POINTER_SIZE <= end,
   );

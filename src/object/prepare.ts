@@ -17,6 +17,7 @@ import { ObjectError } from './errors.js';
 import { isExternSym } from './externs.js';
 import { findFunc } from './functions.js';
 import type { Patcher } from './patch.js';
+import { SectionRecords } from './section-records.js';
 import type { BpfObject, FuncDef, Reloc, Sym } from './types.js';
 
 /** A call or function pointer inside a prepared function. */
@@ -49,6 +50,7 @@ export class Preparer {
   readonly #object: BpfObject;
   readonly #patcher: Patcher;
   readonly #core: CoreRelocator | undefined;
+  readonly #coreRelos: SectionRecords<CoreRelo> | undefined;
   readonly #hasTarget: boolean;
   readonly #codeSections: ReadonlySet<number>;
   readonly #done = new Map<FuncDef, PreparedFunc | BpflabError>();
@@ -59,7 +61,8 @@ export class Preparer {
     this.#patcher = patcher;
     this.#hasTarget = target !== undefined;
     this.#codeSections = new Set(object.funcs.map((func) => func.sectionIndex));
-    const { btf } = object;
+    const { btf, btfExt, sections } = object;
+    if (btfExt !== undefined) this.#coreRelos = new SectionRecords(btfExt.coreRelos, sections);
     // without a target, relocations that ask about local types only can still be answered
     if (btf !== undefined) this.#core = new CoreRelocator(btf, target ?? new CoreTarget(btf));
   }
@@ -173,21 +176,10 @@ export class Preparer {
   }
 
   #applyCore(func: FuncDef, insns: Insn[]): void {
-    const { btfExt, sections } = this.#object;
-    const relos = btfExt?.coreRelos.get(func.section);
-    if (relos === undefined || this.#core === undefined) return;
-    if (sections.find((section) => section.name === func.section)?.index !== func.sectionIndex) return;
-    for (const [index, relo] of relos.entries()) {
-      const insn = relo.insnOff / INSN_SIZE - func.insnOff;
-      if (insn < 0 || insn >= func.insnCount) continue;
-      if (!Number.isInteger(insn)) {
-        throw new ObjectError(
-          'OBJECT_BAD_RELOCATION',
-          `CO-RE relocation #${index} at byte ${relo.insnOff}, inside an instruction`,
-        );
-      }
-      if (!this.#hasTarget && relo.kind !== 'local_type_id') throw noTarget(relo, index, insn);
-      this.#core.apply(insns, insn, relo, {}, index);
+    if (this.#core === undefined || this.#coreRelos === undefined) return;
+    for (const { insn, index, record } of this.#coreRelos.of(func)) {
+      if (!this.#hasTarget && record.kind !== 'local_type_id') throw noTarget(record, index, insn);
+      this.#core.apply(insns, insn, record, {}, index);
     }
   }
 

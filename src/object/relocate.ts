@@ -41,7 +41,7 @@ export interface RelocateOptions extends KconfigInput, SymbolInput {
 }
 
 /** Most instructions of all programs together; each program has its own copy of what it calls. */
-const MAX_OBJECT_INSNS = 4_000_000;
+const MAX_OBJECT_INSNS = 2_000_000;
 
 /**
  * Relocates and links an object. Errors of programs that load only on demand (`?` sections) never throw unless

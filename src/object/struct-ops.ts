@@ -11,7 +11,7 @@ import { INSN_SIZE } from '../isa/insn.js';
 import type { Btf } from './btf/btf.js';
 import { essentialName } from './btf/strings.js';
 import type { BtfComposite, BtfTypeId } from './btf/types.js';
-import { SHT_PROGBITS } from './elf/constants.js';
+import { isPointerReloc, relocTypeName, SHT_PROGBITS } from './elf/constants.js';
 import { ObjectError } from './errors.js';
 import { findFunc } from './functions.js';
 import { BPF_F_LINK, emptyMap } from './map-def.js';
@@ -112,6 +112,9 @@ function readFuncs(
     if (at < 0 || at >= type.size) continue;
     const member = type.members.find((candidate) => candidate.bitOffset === at * 8);
     if (member === undefined) throw bad(`a relocation at ${reloc.offset} hits no member`, section.name, name);
+    if (!isPointerReloc(reloc.type)) {
+      throw bad(`a relocation of ${member.name} has type ${relocTypeName(reloc.type)}`, section.name, name);
+    }
     const sym = input.symbols[reloc.symIndex];
     if (sym === undefined)
       throw bad(`a relocation names symbol ${reloc.symIndex}, which does not exist`, section.name, name);

@@ -56,6 +56,11 @@ export const R_BPF = {
   R_BPF_64_32: 10,
 } as const;
 
+/** Whether a relocation fills an 8-byte pointer in data: `ABS64`, or what LLVM before 13 wrote for it. */
+export function isPointerReloc(type: number): boolean {
+  return type === R_BPF.R_BPF_64_ABS64 || type === R_BPF.R_BPF_64_64;
+}
+
 const relocNames: ReadonlyMap<number, string> = new Map(
   Object.entries(R_BPF).map(([name, value]) => [value, name]),
 );
