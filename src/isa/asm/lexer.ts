@@ -15,7 +15,7 @@ export interface Token {
 const NUMBER = /0[xX][0-9a-fA-F]+|[0-9]+/y;
 const WORD = /[A-Za-z_.$][A-Za-z0-9_.$]*/y;
 /** Longest first; signed operators begin with an `s` and so come before words. */
-const SYMBOL = /s>>=|s<=|s>=|s\/=|s%=|s<|s>|<<=|>>=|[-+*/|&^%=!<>]=|[-+*&<>=()[\]:#,]/y;
+const SYMBOL = /s>>=|s<=|s>=|s\/=|s%=|s<|s>|<<=|>>=|[-+*/|&^%=!<>]=|[-+*%&<>=()[\]:#,]/y;
 /** Enough for any 64-bit number; longer ones would only cost time. */
 const MAX_DIGITS = 40;
 const SPACE = /[ \t]*/y;

@@ -2,6 +2,7 @@
  * Classic BPF's public face: socket filters and seccomp programs.
  */
 export * from './ancillary.js';
+export * from './asm.js';
 export * from './convert.js';
 export * from './insn.js';
 export * from './opcodes.js';
