@@ -228,10 +228,11 @@ addV4(SCANNER, HOST, IP.tcp, tcp(SCANNER, HOST, 31338, 80, FIN | PSH, 8, 7));
 const long = udp(HOST, WEB, 40004, 2049, Array(1600).fill(0x55));
 addV4(HOST, WEB, IP.udp, long.slice(0, 1480), { id: 0x7777, fragment: 0x2000 });
 addV4(HOST, WEB, IP.udp, long.slice(1480), { id: 0x7777, fragment: 185 });
+const long6 = udp(HOST6, WEB6, 40007, 2049, Array(1600).fill(0x66));
 add(
   ethernet(
     ETH.ipv6,
-    ipv6(HOST6, WEB6, IP.fragment, [IP.udp, 0, ...u16(1), ...u32(99), ...Array(64).fill(0x66)]),
+    ipv6(HOST6, WEB6, IP.fragment, [IP.udp, 0, ...u16(1), ...u32(99), ...long6.slice(0, 64)]),
   ),
 );
 

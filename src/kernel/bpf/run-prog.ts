@@ -18,12 +18,15 @@ export interface RunOptions {
   /** Instructions that a single run may execute. */
   readonly fuel?: number;
   readonly timer?: RunTimer;
+  /** Return addresses that `bpf_get_stackid` and `bpf_get_stack` find, innermost first. */
+  readonly callchain?: { readonly kernel?: readonly bigint[]; readonly user?: readonly bigint[] };
 }
 
 /** What came of the last of `repeat` runs, with the instructions of all. Throws `ProgramFaultError`. */
 export function runProg(kernel: Kernel, prog: BpfProg, start: StartOptions, options: RunOptions): RunResult {
   const { repeat = 1, fuel = DEFAULT_RUN_FUEL, timer } = options;
   const { engine } = kernel;
+  kernel.callchain.set(options.callchain?.kernel ?? [], options.callchain?.user ?? []);
   const startOptions = { ...start, fuel };
   let instructions = 0;
   let r0 = 0n;

@@ -51,7 +51,8 @@ export function testRunContext(kernel: Kernel, prog: BpfProg, attr: TestRunAttr)
       view.setBigUint64(at + offsetOf(layout, start), buffer.address, true);
       view.setBigUint64(at + offsetOf(layout, end!), buffer.address + BigInt(data.length), true);
     }
-    const { r0, instructions } = runProg(kernel, prog, { args: [context.address] }, attr);
+    const callchain = attr.callchain ?? interruptedAt(layout, bytes);
+    const { r0, instructions } = runProg(kernel, prog, { args: [context.address] }, { ...attr, callchain });
     return {
       retval: Number(r0 & 0xffffffffn),
       r0,
@@ -63,6 +64,18 @@ export function testRunContext(kernel: Kernel, prog: BpfProg, attr: TestRunAttr)
     kernel.engine.free(context);
     kernel.engine.free(buffer);
   }
+}
+
+/** Where registers say that something was interrupted, a stack trace has at least that place. */
+function interruptedAt(
+  layout: ContextLayout | undefined,
+  context: Uint8Array,
+): NonNullable<TestRunAttr['callchain']> {
+  const ip = layout?.fields.find(({ name }) => name === 'ip' || name === 'regs.ip');
+  if (ip === undefined) return {};
+  const address = new DataView(context.buffer).getBigUint64(ip.offset, true);
+  if (address === 0n) return {};
+  return address >> 63n === 1n ? { kernel: [address] } : { user: [address] };
 }
 
 /** The context that the program gets: exactly what is given where the attach point decides its size. */

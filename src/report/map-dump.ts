@@ -1,0 +1,125 @@
+/** A map's contents after a run, as data and as text. Models what `bpftool map dump` shows. */
+import { MapType, mapTypeName } from '../abi/map-types.js';
+import { ArrayOfMapsMap, PerfEventArrayMap, ProgArrayMap } from '../kernel/bpf/fd-array.js';
+import { HashMap } from '../kernel/bpf/hashtab.js';
+import type { BpfMap } from '../kernel/bpf/map.js';
+import { QueueStackMap } from '../kernel/bpf/queue-stack-maps.js';
+import { RingbufMap } from '../kernel/bpf/ringbuf.js';
+import { StackMap } from '../kernel/bpf/stackmap.js';
+import type { Lab } from '../kernel/lab.js';
+import type { Btf } from '../object/btf/btf.js';
+import type { MapDef } from '../object/types.js';
+import { type BtfValue, decodeValue, hex, valueText } from './btf-value.js';
+
+export interface MapEntry {
+  readonly key?: BtfValue;
+  /** One value, or for maps with a value a CPU absent. */
+  readonly value?: BtfValue;
+  /** By CPU. */
+  readonly values?: readonly BtfValue[];
+  /** Every byte is zero. */
+  readonly zero: boolean;
+}
+
+export interface MapDump {
+  readonly name: string;
+  readonly type: string;
+  readonly maxEntries: number;
+  readonly entries: readonly MapEntry[];
+  /** What stands in place of entries. */
+  readonly note?: string;
+}
+
+/** Contents of every map of an object, in the object's order. */
+export function dumpMaps(lab: Lab): MapDump[] {
+  return lab.maps.map((map, i) => dumpMap(lab, map, lab.object.maps[i]!));
+}
+
+function dumpMap(lab: Lab, map: BpfMap, def: MapDef): MapDump {
+  const head = { name: def.name, type: mapTypeName(map.type), maxEntries: map.maxEntries };
+  if (map instanceof RingbufMap || map instanceof PerfEventArrayMap) {
+    return { ...head, entries: [], note: 'records are shown as output' };
+  }
+  if (map instanceof ProgArrayMap || map instanceof ArrayOfMapsMap) return { ...head, entries: slots(map) };
+  if (map instanceof StackMap) return { ...head, entries: stacks(map) };
+  if (map instanceof QueueStackMap) {
+    const entries = [...map.values()].map((value) => valueEntry(lab, def, value));
+    return { ...head, entries };
+  }
+  if (map.type === MapType.xskmap) return { ...head, entries: [], note: 'sockets cannot be read back' };
+  const entries: MapEntry[] = [];
+  for (const { key, value } of lab.kernel.bpf.mapEntries(map)) {
+    entries.push({
+      key: decoded(lab.object.btf, def.btfKeyTypeId, key),
+      ...valueEntry(lab, def, value, map),
+    });
+  }
+  // A hash's own order is that of its buckets; by key it can be read, and compared.
+  if (map instanceof HashMap) entries.sort(byKey);
+  return { ...head, entries };
+}
+
+function valueEntry(lab: Lab, def: MapDef, value: Uint8Array, map?: BpfMap): MapEntry {
+  const { btf } = lab.object;
+  const zero = value.every((byte) => byte === 0);
+  if (map?.perCpu !== true) return { value: decoded(btf, def.btfValueTypeId, value), zero };
+  const stride = value.length / lab.kernel.cpus;
+  const values = Array.from({ length: lab.kernel.cpus }, (_, cpu) => {
+    const bytes = value.subarray(cpu * stride, cpu * stride + map.valueSize);
+    return decoded(btf, def.btfValueTypeId, bytes);
+  });
+  return { values, zero };
+}
+
+function decoded(btf: Btf | undefined, id: number, bytes: Uint8Array): BtfValue {
+  if (btf !== undefined && id !== 0) return decodeValue(btf, id, bytes);
+  if (bytes.length === 4) return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  return hex(bytes);
+}
+
+function slots(map: ProgArrayMap | ArrayOfMapsMap): MapEntry[] {
+  return [...map.slots.entries()].flatMap(([key, target]) =>
+    target === undefined ? [] : [{ key, value: target.name, zero: false }],
+  );
+}
+
+function stacks(map: StackMap): MapEntry[] {
+  const entries: MapEntry[] = [];
+  for (let id = 0; id < 2 ** Math.ceil(Math.log2(map.maxEntries)); id++) {
+    const trace = map.trace(id);
+    if (trace === undefined) continue;
+    entries.push({ key: id, value: [...trace].map((ip) => `0x${ip.toString(16)}`), zero: false });
+  }
+  return entries;
+}
+
+function byKey(a: MapEntry, b: MapEntry): number {
+  const [x, y] = [a.key, b.key];
+  if (typeof x === 'number' && typeof y === 'number') return x - y;
+  const [s, t] = [valueText(x ?? ''), valueText(y ?? '')];
+  return s < t ? -1 : s > t ? 1 : 0;
+}
+
+/** Lines for a terminal; at most `limit` entries, and of arrays only those that are not zero. */
+export function mapText(dump: MapDump, limit: number): string[] {
+  const shown = dump.entries.filter((entry) => !entry.zero || !/array/.test(dump.type));
+  const lines = [`${dump.name} (${dump.type}, ${dump.entries.length} of ${dump.maxEntries})`];
+  if (dump.note !== undefined) lines[0] = `${dump.name} (${dump.type}): ${dump.note}`;
+  for (const entry of shown.slice(0, limit)) lines.push(...entryText(entry));
+  if (shown.length > limit) lines.push(`  … ${shown.length - limit} more`);
+  const zero = dump.entries.length - shown.length;
+  if (zero > 0) lines.push(`  ${shown.length === 0 ? 'all' : `${zero} more`} zero`);
+  return lines;
+}
+
+function entryText(entry: MapEntry): string[] {
+  const key = entry.key === undefined ? '' : `${valueText(entry.key)}: `;
+  if (entry.values === undefined) return [`  ${key}${valueText(entry.value ?? '')}`];
+  const blank = ' '.repeat(key.length);
+  const texts = entry.values.map((value, cpu) => ({ cpu, text: valueText(value) }));
+  // A CPU on which nothing happened says nothing: its value is the same as that of all the others, zero.
+  const busy = texts.filter(({ text }) => /[1-9]/.test(text));
+  return (busy.length === 0 ? texts.slice(0, 1) : busy).map(({ cpu, text }, i) => {
+    return `  ${i === 0 ? key : blank}cpu${cpu} ${text}`;
+  });
+}
