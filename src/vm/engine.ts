@@ -8,6 +8,7 @@ import { type Core, instantiateCore } from './core.js';
 import { SHADOW_BASE } from './core.wasm.js';
 import { VmMemoryError, VmStateError } from './errors.js';
 import { Execution } from './execution.js';
+import { fuse } from './fuse.js';
 import { HelperCall } from './helper-call.js';
 import type { HelperDef } from './helpers.js';
 import { EngineMemory } from './memory.js';
@@ -64,9 +65,10 @@ export class Engine {
     const start = this.takePrivate(size);
     try {
       const { cells, functions } = translate(source, options, this, start);
-      writeCells(this.memory.view, start, cells);
-      const slots = Int32Array.from(cells, (cell) => cell.slot);
       const { checked = true, exactFuel = false, helpers } = options;
+      const ops = exactFuel ? Uint16Array.from(cells, (cell) => cell.op) : fuse(cells);
+      writeCells(this.memory.view, start, cells, ops);
+      const slots = Int32Array.from(cells, (cell) => cell.slot);
       const program = new Program(source.name, start, slots, functions, checked, exactFuel, helpers);
       const at = this.programs.findIndex((p) => p.start > start);
       this.programs.splice(at < 0 ? this.programs.length : at, 0, program);

@@ -12,6 +12,7 @@ import { findOpcode, OPCODES, type OpcodeRow } from '../isa/opcodes.js';
 import { CELL } from './core/layout.js';
 import { CORE_OPS } from './core.wasm.js';
 import { VmProgramError } from './errors.js';
+import { operandAddress } from './fuse.js';
 import type { HelperDef } from './helpers.js';
 import { functionAddress } from './program.js';
 import type { LoadOptions, ProgramSource } from './types.js';
@@ -237,14 +238,15 @@ export function translate(
   return new Translator(source, options, host, start).run();
 }
 
-/** Writes cells to memory from offset `start`. */
-export function writeCells(view: DataView, start: number, cells: readonly Cell[]): void {
+/** Writes cells to memory from offset `start`; `ops` are their operations, fused or not. */
+export function writeCells(view: DataView, start: number, cells: readonly Cell[], ops: Uint16Array): void {
   for (const [i, cell] of cells.entries()) {
     const at = start + i * CELL;
-    view.setUint16(at, cell.op, true);
+    const off = cell.target === NO_TARGET ? cell.off : (cell.target - i) * CELL;
+    view.setUint16(at, ops[i]!, true);
     view.setUint8(at + 2, cell.dst * 8);
     view.setUint8(at + 3, cell.src * 8);
-    view.setInt32(at + 4, cell.target === NO_TARGET ? cell.off : (cell.target - i) * CELL, true);
+    view.setInt32(at + 4, operandAddress(cell, at) ?? off, true);
     view.setBigInt64(at + 8, cell.imm, true);
   }
 }

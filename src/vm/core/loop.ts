@@ -1,8 +1,7 @@
 /**
  * The interpreter: one loop over pre-decoded cells. `build.mjs` replaces the handlers' marker by the cases
- * that `handlers.mjs` defines. `C` says whether accesses are checked against the shadow (`i64`) or only
- * against the window (`i32`); `T` whether fuel is looked at before every cell (`i64`) or only where code
- * jumps back.
+ * that `handlers.mjs` and `fusions.mjs` define. `C` says whether accesses are checked against the shadow (`i64`)
+ * or only against the window (`i32`).
  */
 
 import { fault, forbidden } from './access';
@@ -24,13 +23,27 @@ import {
   STOP_HELPER,
 } from './layout';
 
-function loop<C, T>(): i32 {
+/** The loop with fused operations; fuel is looked at where code jumps back. */
+function loop<C>(): i32 {
   let pc: usize = load<i32>(HOT_PC);
   let b: i32 = load<i32>(HOT_BUDGET);
   while (true) {
-    if (sizeof<T>() == 8) {
-      if (<i32>pc >= b) return stop(pc, b, STOP_FUEL);
+    switch (<i32>load<u16>(pc)) {
+      /*HANDLERS*/
+      /*FUSIONS*/
+      default:
+        return stop(pc, b, STOP_BAD_OP);
     }
+  }
+  return 0;
+}
+
+/** The loop that looks at fuel before every cell, for programs without fused operations. */
+function stepLoop<C>(): i32 {
+  let pc: usize = load<i32>(HOT_PC);
+  let b: i32 = load<i32>(HOT_BUDGET);
+  while (true) {
+    if (<i32>pc >= b) return stop(pc, b, STOP_FUEL);
     switch (<i32>load<u16>(pc)) {
       /*HANDLERS*/
       default:
@@ -41,17 +54,17 @@ function loop<C, T>(): i32 {
 }
 
 export function run(): i32 {
-  return loop<i32, i32>();
+  return loop<i32>();
 }
 
 export function runChecked(): i32 {
-  return loop<i64, i32>();
+  return loop<i64>();
 }
 
 export function step(): i32 {
-  return loop<i32, i64>();
+  return stepLoop<i32>();
 }
 
 export function stepChecked(): i32 {
-  return loop<i64, i64>();
+  return stepLoop<i64>();
 }

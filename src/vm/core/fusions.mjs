@@ -1,0 +1,180 @@
+/**
+ * Super-instructions: one handler for two or three instructions that often follow each other. A fused
+ * cell stands where its first instruction stood and reads the cells behind it, which stay as they are, so
+ * that jumps into the middle need no care and instruction counts stay exact.
+ *
+ * Kinds (which instructions fit together; `src/vm/fuse.ts` decides by the same names):
+ * `chain`: arithmetic on one register, the value stays in a local; `tail`: the same, and then a conditional
+ * jump on that register, or `ja`; `pair`: two that need have nothing in common; `use`: a load, and
+ * arithmetic that takes the loaded register as source; `test`: a load, and a jump on what it loaded.
+ * In `chain`, `tail`, `pair` and `use` arithmetic with register and immediate operands share a handler: the
+ * cell holds the operand's address.
+ */
+
+const OPS = {
+  mov: 'y',
+  add: 'x + y',
+  sub: 'x - y',
+  mul: 'x * y',
+  and: 'x & y',
+  or: 'x | y',
+  xor: 'x ^ y',
+  lsh: 'x << y',
+  rsh: 'x >> y',
+  arsh: 'x >> y',
+};
+const NOT_MOV = Object.keys(OPS).filter((name) => name !== 'mov');
+const CONDITIONS = {
+  jeq: 'x == y',
+  jne: 'x != y',
+  jgt: '<U>x > <U>y',
+  jge: '<U>x >= <U>y',
+  jlt: '<U>x < <U>y',
+  jle: '<U>x <= <U>y',
+  jset: '(x & y) != 0',
+  jsgt: '<I>x > <I>y',
+  jsge: '<I>x >= <I>y',
+  jslt: '<I>x < <I>y',
+  jsle: '<I>x <= <I>y',
+};
+
+const at = (k, field) => 16 * k + field;
+const D = (k) => `<usize>load<u8>(pc, ${at(k, 2)})`;
+const S = (k) => `<usize>load<u8>(pc, ${at(k, 3)})`;
+const done = (n) => `pc += ${16 * n}; continue;`;
+
+/** Fused handlers: [kind, canonical names joined by spaces, body]. */
+export const fusions = [];
+const fuse = (kind, names, body) => fusions.push([kind, names.join(' '), body]);
+
+/** Value of `x op y` at `width`; 32-bit values are unsigned. */
+function compute(op, width, x, y) {
+  const signed = op === 'arsh';
+  const type = width === 64 ? (op === 'rsh' ? 'u64' : 'i64') : signed ? 'i32' : 'u32';
+  const text = OPS[op].replace('x', `<${type}>${x}`).replace('y', `<${type}>${y}`);
+  return width === 64 ? `<i64>(${text})` : `<u32>(${text})`;
+}
+
+const typeOf = (width) => (width === 64 ? 'i64' : 'u32');
+const operand = (k, width) => `load<${typeOf(width)}>(<usize>load<u32>(pc, ${at(k, 4)}))`;
+const register = (r, width) => `load<${typeOf(width)}>(${r}, HOT_REGS)`;
+const write = (r, width, value) =>
+  `store<i64>(${r}, ${width === 64 ? value : `<i64><u64>${value}`}, HOT_REGS);`;
+
+/** Arithmetic of cells 0 to n−1 on one register: leaves its value in `v`, its offset in `d`. */
+function chainHead(ops, width) {
+  const type = typeOf(width);
+  let text = `const d = ${D(0)};`;
+  let x = ops[0] === 'mov' ? '' : register('d', width);
+  ops.forEach((op, k) => {
+    text += ` const v${k}: ${type} = ${compute(op, width, x, operand(k, width))};`;
+    x = `v${k}`;
+  });
+  return `${text} ${write('d', width, x)}`;
+}
+
+/** Goes where the jump in cell k leads. */
+const take = (k) =>
+  `{ const j = load<i32>(pc, ${at(k, 4)}); pc += j + ${16 * k}; b += j - CELL; if (<i32>pc >= b) return stop(pc, b, STOP_FUEL); continue; }`;
+
+/** Conditional jump in cell k that compares `x` with its own operand. */
+function jump(k, name, width, form, x) {
+  const y = form === 'reg' ? `load<i${width}>(${S(k)}, HOT_REGS)` : `load<i${width}>(pc, ${at(k, 8)})`;
+  const test = CONDITIONS[name]
+    .replaceAll('<U>', `<u${width}>`)
+    .replaceAll('<I>', `<i${width}>`)
+    .replaceAll('x', `<i${width}>${x}`)
+    .replaceAll('y', y);
+  return `if (${test}) ${take(k)} ${done(k + 1)}`;
+}
+
+/** All pairs, since the value's way through memory costs most where arithmetic waits for arithmetic. */
+for (const a of Object.keys(OPS)) {
+  for (const b of NOT_MOV) fuse('chain', [`${a}64`, `${b}64`], `${chainHead([a, b], 64)} ${done(2)}`);
+}
+for (const a of ['mov', 'add', 'and', 'or', 'lsh', 'rsh', 'xor']) {
+  for (const b of ['add', 'and', 'or', 'lsh', 'rsh']) {
+    fuse('chain', [`${a}32`, `${b}32`], `${chainHead([a, b], 32)} ${done(2)}`);
+  }
+}
+const TAILS = ['jeq64_imm', 'jne64_imm', 'jgt64_imm', 'jlt64_imm', 'jne64_reg', 'jlt64_reg', 'ja'];
+const tail = (ops, width, name) => {
+  const last = ops.length;
+  const [condition, form] = name.split(/\d\d_/);
+  const body = name === 'ja' ? take(last) : jump(last, condition, width, form, `v${last - 1}`);
+  fuse('tail', [...ops.map((op) => `${op}${width}`), name], `${chainHead(ops, width)} ${body}`);
+};
+for (const name of TAILS) {
+  for (const a of ['mov', 'add', 'sub', 'and', 'rsh', 'xor']) tail([a], 64, name);
+}
+for (const name of ['jeq32_imm', 'jne32_imm', 'jgt32_imm', 'jlt32_imm']) {
+  for (const a of ['mov', 'add', 'and']) tail([a], 32, name);
+}
+for (const name of ['jeq64_imm', 'jne64_imm', 'jlt64_imm', 'ja']) {
+  for (const a of ['mov', 'add', 'mul']) {
+    for (const b of ['add', 'and', 'rsh']) tail([a, b], 64, name);
+  }
+}
+
+/** Arithmetic of cell k on its own. */
+function alone(op, k) {
+  const x = op === 'mov' ? '' : register(`d${k}`, 64);
+  return `const d${k} = ${D(k)}; ${write(`d${k}`, 64, compute(op, 64, x, operand(k, 64)))}`;
+}
+for (const a of ['mov', 'add', 'sub', 'xor']) {
+  for (const b of ['mov', 'add', 'sub', 'xor']) {
+    fuse('pair', [`${a}64`, `${b}64`], `${alone(a, 0)} ${alone(b, 1)} ${done(2)}`);
+  }
+}
+
+/** Memory in cell k. */
+const check = (k, bytes, store) =>
+  `if (forbidden<C>(a${k}, ${bytes}, ${store})) return fault(pc + ${16 * k}, b, a${k}, ${bytes}, ${store});`;
+const address = (k, r) => `const a${k}: i64 = load<i64>(${r}, HOT_REGS) + <i64>load<i32>(pc, ${at(k, 4)});`;
+const loadCell = (k, width) =>
+  `${address(k, S(k))} ${check(k, width / 8, 0)} const v${k}: i64 = <i64><u64>load<u${width}>(<usize>a${k}); store<i64>(${D(k)}, v${k}, HOT_REGS);`;
+const storeCell = (k, width) =>
+  `${address(k, D(k))} ${check(k, width / 8, 1)} store<i${width}>(<usize>a${k}, load<i${width}>(${S(k)}, HOT_REGS));`;
+const WIDTHS = [8, 16, 32, 64];
+
+for (const first of WIDTHS) {
+  for (const second of WIDTHS) {
+    fuse(
+      'pair',
+      [`ldx_u${first}`, `ldx_u${second}`],
+      `${loadCell(0, first)} ${loadCell(1, second)} ${done(2)}`,
+    );
+    fuse(
+      'pair',
+      [`stx${first}`, `stx${second}`],
+      `${storeCell(0, first)} ${storeCell(1, second)} ${done(2)}`,
+    );
+  }
+  fuse('pair', [`ldx_u${first}`, `stx${first}`], `${loadCell(0, first)} ${storeCell(1, first)} ${done(2)}`);
+  fuse('pair', [`stx${first}`, `ldx_u${first}`], `${storeCell(0, first)} ${loadCell(1, first)} ${done(2)}`);
+  for (const op of ['add', 'or', 'xor']) {
+    const result = compute(op, 64, register('d1', 64), 'v0');
+    fuse(
+      'use',
+      [`ldx_u${first}`, `${op}64`],
+      `${loadCell(0, first)} const d1 = ${D(1)}; ${write('d1', 64, result)} ${done(2)}`,
+    );
+  }
+  for (const op of ['mov', 'add', 'and', 'lsh']) {
+    fuse('pair', [`ldx_u${first}`, `${op}64`], `${loadCell(0, first)} ${alone(op, 1)} ${done(2)}`);
+  }
+  for (const op of ['mov', 'add']) {
+    fuse('pair', [`${op}64`, `ldx_u${first}`], `${alone(op, 0)} ${loadCell(1, first)} ${done(2)}`);
+    fuse('pair', [`${op}64`, `stx${first}`], `${alone(op, 0)} ${storeCell(1, first)} ${done(2)}`);
+    fuse('pair', [`stx${first}`, `${op}64`], `${storeCell(0, first)} ${alone(op, 1)} ${done(2)}`);
+  }
+  for (const width of [64, 32]) {
+    for (const c of ['jeq', 'jne', 'jgt', 'jlt']) {
+      fuse(
+        'test',
+        [`ldx_u${first}`, `${c}${width}_imm`],
+        `${loadCell(0, first)} ${jump(1, c, width, 'imm', 'v0')}`,
+      );
+    }
+  }
+}
