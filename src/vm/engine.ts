@@ -7,23 +7,21 @@ import { CELL, CODE_START, HOT, HOT_SIZE, STACK_GAP, STACK_SIZE } from './core/l
 import { type Core, instantiateCore } from './core.js';
 import { SHADOW_BASE } from './core.wasm.js';
 import { VmMemoryError, VmStateError } from './errors.js';
-import { Execution } from './execution.js';
+import { Execution, type ExecutionHost, type StopReason } from './execution.js';
 import { fuse } from './fuse.js';
 import { HelperCall } from './helper-call.js';
-import type { HelperDef } from './helpers.js';
+import type { HelperDef, LoadOptions } from './helpers.js';
 import { EngineMemory } from './memory.js';
 import { Program } from './program.js';
 import { countCells, translate, writeCells } from './translate.js';
-import type { Access, LoadOptions, ProgramSource, Region, RunResult, StartOptions } from './types.js';
+import type { Access, ProgramSource, Region, RunResult, StartOptions } from './types.js';
 
 export interface EngineOptions {
   /** Most bytes of memory that programs can be given; default 256 MiB, at most 2 GiB. */
   readonly memoryLimitBytes?: number;
 }
 
-type StopReason = 'none' | 'yield' | 'reslice';
-
-export class Engine {
+export class Engine implements ExecutionHost {
   readonly memory: EngineMemory;
   /** @internal */
   readonly core: Core;
@@ -198,7 +196,7 @@ export class Engine {
         symbol: program.name,
       });
     }
-    this.call.execution.program = program;
+    this.owner!.program = program as Program;
     return program.start;
   }
 }

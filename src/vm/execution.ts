@@ -36,12 +36,13 @@ import {
   STOP_HELPER,
   STOP_RETURN,
 } from './core/layout.js';
-import type { Engine } from './engine.js';
+import type { Core } from './core.js';
 import { HelperFault, VmStateError } from './errors.js';
-import { setHalves } from './helper-call.js';
+import { type HelperCall, setHalves } from './helper-call.js';
 import type { FlowResult, HelperDef } from './helpers.js';
+import type { EngineMemory } from './memory.js';
 import { cellOfFunction, type Program } from './program.js';
-import type { Fault, FaultKind, Region, RegValue, RunResult, StartOptions } from './types.js';
+import type { Caller, Fault, FaultKind, Region, RegValue, RunResult, StartOptions } from './types.js';
 
 /** Instructions that a run may execute where nothing else is said. */
 export const DEFAULT_FUEL = 1_000_000_000;
@@ -56,10 +57,28 @@ const FRAME_POINTER = 10;
  */
 export type Stop = 'exit' | 'fault' | 'yield' | 'slice' | 'flow' | 'return';
 
+/** Why the core returns after a plain helper: the host asked for it, or the engine has accounts to settle. */
+export type StopReason = 'none' | 'yield' | 'reslice';
+
+/** What an execution needs of its engine. */
+export interface ExecutionHost {
+  readonly core: Core;
+  readonly memory: EngineMemory;
+  readonly call: HelperCall;
+  /** The execution whose state is in the hot block. */
+  readonly current: Execution | undefined;
+  switchTo(execution: Execution): void;
+  programAt(cell: number): Program | undefined;
+  helperAt(index: number): HelperDef;
+  askReslice(): void;
+  takeStop(): StopReason;
+  release(execution: Execution): void;
+}
+
 /** Thrown through a helper whose callback was stopped; `fault` says why. Never leaves the engine. */
 class RunStopped extends VmStateError {}
 
-export class Execution {
+export class Execution implements Caller {
   /** The program that runs now; tail calls change it. */
   program!: Program;
   /** What stopped the run, once it has been stopped. */
@@ -77,7 +96,7 @@ export class Execution {
 
   /** @internal Made by `Engine.execution`. */
   constructor(
-    readonly engine: Engine,
+    readonly engine: ExecutionHost,
     /** Stack of all frames; the entry's frame is the last. */
     readonly stack: Region,
     /** Memory offset of the state when another execution has the hot block. */
@@ -123,7 +142,6 @@ export class Execution {
     if (program.checked) engine.core.shadowCurrentFrame(-1);
   }
 
-  /** Instructions executed so far; exact inside helpers too. */
   get instructions(): number {
     return this.executed + (this.inCore ? this.slice - this.left() : 0);
   }
@@ -143,7 +161,6 @@ export class Execution {
     return this.locate(this.word(HOT_PC));
   }
 
-  /** Register `n`, unsigned. */
   reg(n: number): bigint {
     const at = (this.base() + HOT_REGS - HOT) / 8 + n;
     return BigInt.asUintN(64, this.engine.memory.i64[at]!);
@@ -215,10 +232,6 @@ export class Execution {
     }
   }
 
-  /**
-   * For helpers: calls the function at `address` (as `BPF_PSEUDO_FUNC` gives it) with up to five arguments
-   * and runs it to its return. Flow helpers that it calls may not wait. Returns its r0.
-   */
   callFunction(address: bigint, args: readonly RegValue[]): bigint {
     const saved = this.beginCall(address, args);
     for (;;) {
@@ -230,7 +243,6 @@ export class Execution {
     }
   }
 
-  /** The same for flow helpers: `yield*` it; it yields what `drive` does. */
   *driveFunction(address: bigint, args: readonly RegValue[]): Generator<unknown, bigint, unknown> {
     const saved = this.beginCall(address, args);
     for (;;) {

@@ -4,9 +4,9 @@
  * together. Cells behind a fused one keep their own operation, so a jump may lead to any of them.
  */
 
+import type { Cell } from './cell.js';
 import { HOT_REGS } from './core/layout.js';
 import { CORE_OPS, FUSIONS } from './core.wasm.js';
-import type { Cell } from './translate.js';
 
 /** Cost of going to the next cell, in units of what a fused cell saves by keeping a value in a local. */
 const DISPATCH = 3;

@@ -4,9 +4,8 @@
  */
 import { HOT_REGS } from './core/layout.js';
 import { HelperFault } from './errors.js';
-import type { Execution } from './execution.js';
 import type { EngineMemory } from './memory.js';
-import type { RegValue } from './types.js';
+import type { Caller, RegValue } from './types.js';
 
 const asUintN = BigInt.asUintN;
 
@@ -18,7 +17,7 @@ export class HelperCall {
   i64!: BigInt64Array;
   f64!: Float64Array;
   /** The execution that made the call. */
-  execution!: Execution;
+  execution!: Caller;
 
   constructor(readonly memory: EngineMemory) {
     this.refresh();

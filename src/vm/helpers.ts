@@ -3,10 +3,9 @@
  * middle of its loop. A *flow* helper may wait, be preempted, or call back into the program: the core
  * returns to the host, and a generator may carry it out.
  */
-import type { Execution } from './execution.js';
+import type { CallKind } from '../isa/opcodes.js';
 import type { HelperCall } from './helper-call.js';
-import type { Program } from './program.js';
-import type { RegValue } from './types.js';
+import type { Caller, LoadedProgram, RegValue } from './types.js';
 
 /** What a flow helper gives: r0, or a generator that ends with r0 and yields whatever the host waits on. */
 export type FlowResult = RegValue | Generator<unknown, RegValue, unknown>;
@@ -18,10 +17,28 @@ export type HelperDef =
       readonly name: string;
       readonly run: (call: HelperCall) => RegValue | undefined;
     }
-  | { readonly kind: 'flow'; readonly name: string; readonly run: (execution: Execution) => FlowResult }
+  | { readonly kind: 'flow'; readonly name: string; readonly run: (caller: Caller) => FlowResult }
   /** `bpf_tail_call`: the program to continue with, or undefined to fall through. */
-  | { readonly kind: 'tail'; readonly name: string; readonly run: (call: HelperCall) => Program | undefined }
+  | {
+      readonly kind: 'tail';
+      readonly name: string;
+      readonly run: (call: HelperCall) => LoadedProgram | undefined;
+    }
   /** r0 = a constant, without leaving the core. */
   | { readonly kind: 'const'; readonly name: string; readonly value: RegValue }
   /** r0 = the 4 (zero-extended) or 8 bytes at a memory offset, without leaving the core. */
   | { readonly kind: 'slot'; readonly name: string; readonly offset: number; readonly size: 4 | 8 };
+
+/** Which helper a call means: by number, or for `kfunc` by BTF id and index into the fd array. */
+export type HelperResolver = (kind: CallKind, id: number, off: number) => HelperDef | undefined;
+
+export interface LoadOptions {
+  readonly helpers?: HelperResolver;
+  /**
+   * Check every access against the regions' access (raw programs), or against the window only
+   * (verified programs). Default true.
+   */
+  readonly checked?: boolean;
+  /** Look at the fuel before every instruction instead of at backward jumps and calls. Default false. */
+  readonly exactFuel?: boolean;
+}

@@ -5,7 +5,7 @@ export { Engine, type EngineOptions } from './engine.js';
 export { HelperFault, VmError, VmMemoryError, VmProgramError, VmStateError } from './errors.js';
 export { DEFAULT_FUEL, Execution, type Stop } from './execution.js';
 export type { HelperCall } from './helper-call.js';
-export type { FlowResult, HelperDef } from './helpers.js';
+export type { FlowResult, HelperDef, HelperResolver, LoadOptions } from './helpers.js';
 export { EngineMemory } from './memory.js';
 export { Program } from './program.js';
 export * from './types.js';

@@ -2,7 +2,8 @@
  * A program in the engine: its cells in memory, and the way back from a cell to the instruction slot.
  */
 import { CELL } from './core/layout.js';
-import type { HelperResolver } from './types.js';
+import type { HelperResolver } from './helpers.js';
+import type { LoadedProgram } from './types.js';
 
 /** Function addresses look like Linux's module text; the low half less this is the function's cell. */
 const TEXT_BASE = 0xffffffffc0000000n;
@@ -20,7 +21,7 @@ export function cellOfFunction(address: bigint): number {
     : -1;
 }
 
-export class Program {
+export class Program implements LoadedProgram {
   /** False once unloaded. */
   loaded = true;
 

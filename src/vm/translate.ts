@@ -9,28 +9,16 @@ import { BPF_PSEUDO_FUNC } from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import { jumpTarget } from '../isa/jumps.js';
 import { findOpcode, OPCODES, type OpcodeRow } from '../isa/opcodes.js';
+import { type Cell, NO_TARGET } from './cell.js';
 import { CELL } from './core/layout.js';
 import { CORE_OPS } from './core.wasm.js';
 import { VmProgramError } from './errors.js';
 import { operandAddress } from './fuse.js';
-import type { HelperDef } from './helpers.js';
+import type { HelperDef, LoadOptions } from './helpers.js';
 import { functionAddress } from './program.js';
-import type { LoadOptions, ProgramSource } from './types.js';
+import type { ProgramSource } from './types.js';
 
 export type CoreOp = keyof typeof CORE_OPS;
-
-/** One cell before it is written. */
-export interface Cell {
-  op: number;
-  dst: number;
-  src: number;
-  off: number;
-  imm: bigint;
-  /** Slot of the instruction. */
-  slot: number;
-  /** For jumps and local calls: index of the target cell. */
-  target: number;
-}
 
 /** What the translator needs of the engine. */
 export interface TranslateHost {
@@ -43,7 +31,6 @@ export interface Translation {
   readonly functions: readonly number[];
 }
 
-const NO_TARGET = -1;
 const opNumbers: Readonly<Record<string, number | undefined>> = CORE_OPS;
 /** Operation of each opcode row, undefined for rows that need more than their own name. */
 const OP_OF_ROW = OPCODES.map((row) => opNumbers[row.name]);

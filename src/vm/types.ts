@@ -3,8 +3,6 @@
  * The engine knows memory, instructions and control flow; maps, helpers and contexts are the host's.
  */
 import type { Endian, Insn } from '../isa/insn.js';
-import type { CallKind } from '../isa/opcodes.js';
-import type { HelperDef } from './helpers.js';
 
 /** What a checked program may do with a region of BPF-visible memory. `none`: nothing, while helpers still may. */
 export type Access = 'none' | 'read' | 'readwrite';
@@ -58,20 +56,6 @@ export interface ProgramSource {
   readonly resolveImm?: ImmResolver;
 }
 
-/** Which helper a call means: by number, or for `kfunc` by BTF id and index into the fd array. */
-export type HelperResolver = (kind: CallKind, id: number, off: number) => HelperDef | undefined;
-
-export interface LoadOptions {
-  readonly helpers?: HelperResolver;
-  /**
-   * Check every access against the regions' access (raw programs), or against the window only
-   * (verified programs). Default true.
-   */
-  readonly checked?: boolean;
-  /** Look at the fuel before every instruction instead of at backward jumps and calls. Default false. */
-  readonly exactFuel?: boolean;
-}
-
 /** Value of a register as the host gives it: a bigint (taken modulo 2^64) or a safe integer. */
 export type RegValue = bigint | number;
 
@@ -91,4 +75,32 @@ export interface RunResult {
   readonly instructions: number;
   /** Present when the program was stopped before its exit. */
   readonly fault?: Fault;
+}
+
+/** A loaded program, as far as others than the engine care. */
+export interface LoadedProgram {
+  readonly name: string;
+  readonly checked: boolean;
+  readonly exactFuel: boolean;
+  /** False once unloaded. */
+  readonly loaded: boolean;
+  /** Memory offset of the first cell. */
+  readonly start: number;
+}
+
+/** What a helper may do with the execution that called it. */
+export interface Caller {
+  readonly program: LoadedProgram;
+  /** Instructions executed so far; exact inside helpers too. */
+  readonly instructions: number;
+  /** Register `n`, unsigned; also while another execution runs. */
+  reg(n: number): bigint;
+  setReg(n: number, value: RegValue): void;
+  /**
+   * Calls the function at `address` (as `BPF_PSEUDO_FUNC` gives it) with up to five arguments and runs it to
+   * its return. Flow helpers that it calls may not wait. Returns its r0.
+   */
+  callFunction(address: bigint, args: readonly RegValue[]): bigint;
+  /** The same for flow helpers: `yield*` it; it yields what `Execution.drive` does. */
+  driveFunction(address: bigint, args: readonly RegValue[]): Generator<unknown, bigint, unknown>;
 }
