@@ -82,7 +82,19 @@ function open(bytes: Uint8Array, file: string): BpfObject {
     ...(btf === undefined ? {} : { btf }),
     ...(btfExt === undefined ? {} : { btfExt }),
     problems: parts.problems.map((problem) => problem.within({ file })),
+    notes: ignoredRelocs(elf),
   };
+}
+
+/** Pointers in global data are not filled in, by libbpf neither: they keep what the file holds. */
+function ignoredRelocs({ sections, relocs }: ElfFile): string[] {
+  return relocs.flatMap(({ target, relocs: entries }) => {
+    const section = sections[target]!;
+    if (dataOrigin(section) === undefined) return [];
+    return [
+      `${entries.length} relocations of section ${section.name} are not applied (pointers in global data)`,
+    ];
+  });
 }
 
 /** Runs one step; what it refuses becomes a problem of the object. */
@@ -118,10 +130,20 @@ function readTypes(parts: Parts): { btf?: Btf; btfExt?: BtfExt; externs: Extern[
   if (raw === undefined) return { externs };
   const btf = attempt(parts, () => fixupBtf({ btf: raw, sections, symbols, externs, funcs })) ?? raw;
   const btfExt =
-    extSection === undefined || extSection.data.length === 0
+    extSection === undefined || !hasRecords(extSection, endian)
       ? undefined
       : attempt(parts, () => BtfExt.parse(extSection.data, btf, { file, endian }));
   return btfExt === undefined ? { btf, externs } : { btf, btfExt, externs };
+}
+
+/** False for a `.BTF.ext` that ends with its header, which objects without code have. */
+function hasRecords({ data }: Section, endian: Endian): boolean {
+  if (data.length < 8) return data.length > 0;
+  const headerSize = new DataView(data.buffer, data.byteOffset, data.length).getUint32(
+    4,
+    endian === 'little',
+  );
+  return data.length !== headerSize;
 }
 
 function parseBtf(section: Section, file: string, endian: Endian): Btf {

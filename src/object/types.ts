@@ -226,6 +226,8 @@ export interface BpfObject {
    * `relocateObject` raises the first of them; reading and showing the object works regardless.
    */
   readonly problems: readonly BpflabError[];
+  /** What is left out without harm to the rest, as libbpf leaves it out; one line each. */
+  readonly notes: readonly string[];
 }
 
 /**
