@@ -1,15 +1,43 @@
 /**
  * What a mutant goes through: everything that the library does with a file it is handed. A `BpflabError`
- * with a code and one line is a fair refusal; whatever else is thrown is a finding.
+ * with a code and one line is a fair refusal; whatever else is thrown is a finding, and so is an answer that
+ * breaks a promise (an assembler that reads its own text back otherwise, a run that differs from the last).
  */
 import { BpflabError } from '../../src/errors.js';
-import { decodeInsns } from '../../src/isa/decode.js';
-import { disassemble } from '../../src/isa/disasm.js';
-import type { Insn } from '../../src/isa/insn.js';
-import { Btf } from '../../src/object/btf/btf.js';
-import { openObject } from '../../src/object/open.js';
+import {
+  assemble,
+  classicListing,
+  convertClassic,
+  decodeClassic,
+  decodeInsns,
+  disassemble,
+  encodeInsns,
+  type Insn,
+} from '../../src/isa/index.js';
+import { dumpC } from '../../src/object/btf/dump/c.js';
+import { Btf } from '../../src/object/btf/index.js';
+import { loadTargetBtf } from '../../src/object/btf/target.js';
+import { type BpfObject, openObject, relocateObject } from '../../src/object/index.js';
+import { programListing } from '../../src/report/disasm.js';
+import { inspectText, summarise } from '../../src/report/inspect.js';
 import { runInEngine } from './engine-run.js';
 import type { Mutant, Seed } from './mutants.js';
+
+const target = loadTargetBtf({ from: 'embedded' });
+/** Objects with CO-RE relocations, for mutants that are target BTF. */
+const relocatable: BpfObject[] = [];
+const MAX_RELOCATABLE = 4;
+/** Programs of one mutant that are run. */
+const MAX_RUNS = 8;
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof BpflabError)) throw error;
+  if (error.code === 'OBJECT_INTERNAL') throw new Error(`internal failure: ${error.message}`);
+  if (error.code === '' || error.detail === '' || /[\n\r]/.test(error.message)) {
+    throw new Error(`refusal without a code or not of one line: ${JSON.stringify(error.message)}`);
+  }
+  return error.code;
+}
 
 /** Code of the refusal; undefined when `step` went through. Rethrows anything that is no fair refusal. */
 function refusal(step: () => void): string | undefined {
@@ -17,36 +45,65 @@ function refusal(step: () => void): string | undefined {
     step();
     return undefined;
   } catch (error) {
-    if (!(error instanceof BpflabError)) throw error;
-    if (error.code === 'OBJECT_INTERNAL') throw new Error(`internal failure: ${error.message}`);
-    if (error.code === '' || error.detail === '' || /[\n\r]/.test(error.message)) {
-      throw new Error(`refusal without a code or not of one line: ${JSON.stringify(error.message)}`);
-    }
-    return error.code;
+    return codeOf(error);
   }
 }
 
+function sameCode(a: readonly Insn[], b: readonly Insn[]): boolean {
+  return Buffer.compare(encodeInsns(a), encodeInsns(b)) === 0;
+}
+
+/** Both dialects; what the assembler reads of them must be the same instructions. */
 function disassembleAll(insns: readonly Insn[]): void {
-  for (const dialect of ['llvm', 'kernel'] as const) disassemble(insns, { dialect });
+  for (const dialect of ['llvm', 'kernel'] as const) {
+    const text = disassemble(insns, { dialect })
+      .map((line) => line.text)
+      .join('\n');
+    refusal(() => {
+      if (!sameCode(assemble(text), insns))
+        throw new Error(`assembled otherwise (${dialect}):\n${text.slice(0, 400)}`);
+    });
+  }
+}
+
+function showTypes(btf: Btf): string | undefined {
+  const refused = refusal(() => btf.validate());
+  return (
+    refusal(() => {
+      for (const text of dumpC(btf)) if (text.length > 1 << 24) throw new Error('a definition of 16 MiB');
+    }) ?? refused
+  );
 }
 
 function judgeObject(bytes: Uint8Array): string | undefined {
-  return refusal(() => {
+  let problem: string | undefined;
+  const refused = refusal(() => {
     const object = openObject(bytes, { file: 'mutant.o' });
-    for (const problem of object.problems)
-      refusal(() => {
-        throw problem;
-      });
-    const { btf } = object;
-    if (btf !== undefined) refusal(() => btf.validate());
+    for (const error of object.problems) problem ??= codeOf(error);
+    if (object.btf !== undefined) showTypes(object.btf);
+    inspectText(summarise(object), (text) => text);
+    const loadable = relocateObject(object, { targetBtf: target, keepGoing: true });
+    for (const { error } of loadable.failed ?? []) problem ??= codeOf(error);
+    for (const [i, program] of loadable.programs.entries()) {
+      if (i < MAX_RUNS) disassembleAll(program.insns);
+      programListing(loadable, program, { source: true });
+      if (i < MAX_RUNS && object.endian === 'little') refusal(() => runInEngine(program.name, program.insns));
+    }
   });
+  return refused ?? problem;
 }
 
 function judgeBtf(bytes: Uint8Array): string | undefined {
-  return refusal(() => {
+  let refused: string | undefined;
+  const unreadable = refusal(() => {
     const btf = Btf.parse(bytes, { file: 'mutant.btf' });
-    btf.validate();
+    refused = showTypes(btf);
+    for (const object of relocatable) {
+      const { failed = [] } = relocateObject(object, { targetBtf: btf, keepGoing: true });
+      for (const { error } of failed) codeOf(error);
+    }
   });
+  return unreadable ?? refused;
 }
 
 function judgeProgram(bytes: Uint8Array): string | undefined {
@@ -55,6 +112,19 @@ function judgeProgram(bytes: Uint8Array): string | undefined {
     disassembleAll(insns);
     runInEngine('mutant', insns);
   });
+}
+
+function judgeClassic(bytes: Uint8Array): string | undefined {
+  const codes = (['socket', 'seccomp'] as const).map((context) =>
+    refusal(() => {
+      const filter = decodeClassic(bytes);
+      classicListing(filter);
+      const { insns } = convertClassic(filter, { context, callId: () => 1 });
+      disassembleAll(insns);
+      runInEngine('filter', insns);
+    }),
+  );
+  return codes[0] === undefined || codes[1] === undefined ? undefined : codes[0];
 }
 
 /** Runs one mutant. Returns the code of the error that refused it, or undefined; throws findings. */
@@ -67,13 +137,18 @@ export function judge({ kind, bytes }: Mutant): string | undefined {
     case 'program':
       return judgeProgram(bytes);
     case 'classic':
-      return undefined;
+      return judgeClassic(bytes);
   }
 }
 
-/** Runs every seed as it is, so that code and memory that all mutants use are there before they are measured. */
+/** Runs seeds as they are, so that code and memory that all mutants use are there before they are measured. */
 export function warmUp(corpus: readonly Seed[]): void {
   for (const { bytes, btf, code } of corpus.slice(0, 40)) {
+    refusal(() => {
+      const object = openObject(bytes, { file: 'seed.o' });
+      if (relocatable.length < MAX_RELOCATABLE && (object.btfExt?.coreRelos.size ?? 0) > 0)
+        relocatable.push(object);
+    });
     judge({ kind: 'object', bytes });
     judge({ kind: 'btf', bytes: btf });
     judge({ kind: 'program', bytes: code });

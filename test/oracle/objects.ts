@@ -83,7 +83,7 @@ function compareWithTwin(file: string, ours: OurObject): string[] {
 }
 
 /** Differences between ours and libbpf's; objects that libbpf does not read need a row that says why. */
-function compare(file: string, ours: OurObject, theirs: ExpectedObject): string[] {
+function compare(ours: OurObject, theirs: ExpectedObject): string[] {
   const { loadable, error } = ours;
   if (theirs.openError !== undefined) {
     if (error !== undefined || (loadable?.failed ?? []).length > 0) return [];
@@ -142,7 +142,7 @@ function main(): void {
     const ours = loadOurs(file, target);
     const theirs = expected?.get(file) ?? expected?.get(file.slice(file.lastIndexOf('/') + 1));
     const lines = collection ? [] : checkReading(file, ours);
-    if (theirs !== undefined) lines.push(...compare(file, ours, theirs));
+    if (theirs !== undefined) lines.push(...compare(ours, theirs));
     const legacy = ours.loadable?.maps.some(({ origin }) => origin === 'legacy') === true;
     if (legacy && !collection) lines.push(...compareWithLegacy(file, ours));
     if (!collection) lines.push(...compareWithTwin(file, ours));
