@@ -34,6 +34,9 @@ export interface PreparedFunc {
   readonly refs: readonly FuncRef[];
 }
 
+/** Most instructions that are kept for one object, of its functions and again of its linked programs. */
+export const MAX_OBJECT_INSNS = 2_000_000;
+
 const CALL = BPF_JMP | BPF_CALL;
 
 const isSubprogCall = (insn: Insn): boolean =>
@@ -53,6 +56,8 @@ export class Preparer {
   readonly #coreRelos: SectionRecords<CoreRelo> | undefined;
   readonly #hasTarget: boolean;
   readonly #codeSections: ReadonlySet<number>;
+  /** Instructions prepared so far: functions may be aliases of each other, so the file's size bounds nothing. */
+  #total = 0;
   readonly #done = new Map<FuncDef, PreparedFunc | BpflabError>();
   readonly #relocs = new Map<number, ReadonlyMap<number, Reloc> | BpflabError>();
 
@@ -88,6 +93,13 @@ export class Preparer {
   }
 
   #prepare(func: FuncDef): PreparedFunc {
+    this.#total += func.insnCount;
+    if (this.#total > MAX_OBJECT_INSNS) {
+      throw new ObjectError(
+        'OBJECT_TOO_LARGE',
+        `all functions together exceed ${MAX_OBJECT_INSNS} instructions`,
+      );
+    }
     const insns = funcInsns(this.#object, func);
     this.#applyCore(func, insns);
     const relocs = this.#relocsOf(func.sectionIndex);

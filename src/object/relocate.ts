@@ -13,7 +13,7 @@ import { TEXT_SECTION } from './functions.js';
 import { fillKconfig, type KconfigInput, type KconfigResult } from './kconfig.js';
 import { Linker } from './link.js';
 import { type ExternValue, Patcher } from './patch.js';
-import { Preparer } from './prepare.js';
+import { MAX_OBJECT_INSNS, Preparer } from './prepare.js';
 import { attachBtfId, resolveKsym, type SymbolInput } from './resolve.js';
 import { resolveStructOps, type StructOpsTarget, structOpsAutoload } from './struct-ops.js';
 import type {
@@ -40,9 +40,6 @@ export interface RelocateOptions extends KconfigInput, SymbolInput {
   readonly cpus?: number;
 }
 
-/** Most instructions of all programs together; each program has its own copy of what it calls. */
-const MAX_OBJECT_INSNS = 2_000_000;
-
 /**
  * Relocates and links an object. Errors of programs that load only on demand (`?` sections) never throw unless
  * the program is named in `programs`; they are listed in `failed`.
@@ -63,9 +60,9 @@ export function relocateObject(object: BpfObject, options: RelocateOptions = {})
     const { name, section } = def;
     try {
       if (def.type === ProgType.struct_ops && failure.has(name)) throw failure.get(name);
+      if (total + def.func.insnCount > MAX_OBJECT_INSNS) throw tooLarge(def, object.file);
       const linked = linker.link(def.func);
       total += linked.insns.length;
-      if (total > MAX_OBJECT_INSNS) throw tooLarge(object);
       programs.push({ ...programOf(def, maps, structOps, options), ...linked });
     } catch (error) {
       if (!(error instanceof BpflabError)) throw error;
@@ -128,9 +125,9 @@ function textProgram(object: BpfObject, name: string): ProgramDef | undefined {
   };
 }
 
-function tooLarge(object: BpfObject): ObjectError {
+function tooLarge({ section, name }: ProgramDef, file: string): ObjectError {
   const detail = `all programs together exceed ${MAX_OBJECT_INSNS} instructions; name the ones you need`;
-  return new ObjectError('OBJECT_TOO_LARGE', detail, { file: object.file });
+  return new ObjectError('OBJECT_TOO_LARGE', detail, { file, section, symbol: name });
 }
 
 function kconfigOf(object: BpfObject, options: RelocateOptions): KconfigResult {
