@@ -33,6 +33,7 @@ export function elfSection(bytes: Uint8Array, wanted: string, file?: string): Ui
   const fail = (detail: string): never => {
     throw new BtfError('BTF_NOT_FOUND', `broken ELF file: ${detail}`, file === undefined ? {} : { file });
   };
+  if (bytes.length < 6) fail('its header is cut off');
   const layout = LAYOUTS[bytes[4] ?? 0] ?? fail(`unknown class ${bytes[4]}`);
   if (bytes.length < layout.headerSize) fail('its header is cut off');
   if (bytes[5] !== 1 && bytes[5] !== 2) fail(`unknown byte order ${bytes[5]}`);

@@ -1,6 +1,7 @@
 /**
  * The wire format of BTF: numbers and record sizes (`include/uapi/linux/btf.h`, Linux 6.18) and the
- * header. Everything here is pure arithmetic on bytes; what types mean is `decode.ts`'s business.
+ * header. Everything here is pure arithmetic on bytes; what types mean is `decode.ts`'s business. Read
+ * with a `DataView`: loading and compiling a binary-parser takes longer than indexing a whole kernel.
  */
 import type { Endian } from '../../isa/insn.js';
 import { BtfError } from './error.js';
