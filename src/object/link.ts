@@ -9,7 +9,7 @@ import type { Btf } from './btf/btf.js';
 import type { FuncInfoRecord, LineInfoRecord } from './btf/btf-ext.js';
 import { ObjectError } from './errors.js';
 import { TEXT_SECTION } from './functions.js';
-import type { FuncRef, PreparedFunc, Preparer } from './prepare.js';
+import type { FuncRef, Preparer } from './prepare.js';
 import { type Located, SectionRecords } from './section-records.js';
 import type { BpfObject, FuncDef, FuncInfo, LineInfo, SubProg } from './types.js';
 
@@ -25,7 +25,7 @@ export interface LinkedProgram {
 
 /** A function whose references are being followed. */
 interface Frame {
-  readonly prepared: PreparedFunc;
+  readonly refs: readonly FuncRef[];
   readonly base: number;
   next: number;
 }
@@ -51,20 +51,23 @@ export class Linker {
 
   /** Links the program that starts with `entry`. Throws the first error of any function it reaches. */
   link(entry: FuncDef): LinkedProgram {
-    const program: LinkedProgram = { insns: [], subProgs: [], funcInfo: [], lineInfo: [] };
+    const prepared = this.#preparer.prepareEntry(entry);
+    const program: LinkedProgram = { insns: prepared.insns, subProgs: [], funcInfo: [], lineInfo: [] };
     const placed = new Map<FuncDef, number>();
-    this.#appendTree(entry, program, placed);
+    this.#place(entry, 0, program, placed);
+    this.#follow({ refs: prepared.refs, base: 0, next: 0 }, program, placed);
     const callback = this.#exceptionCallback(entry);
-    if (callback !== undefined && !placed.has(callback)) this.#appendTree(callback, program, placed);
+    if (callback !== undefined && !placed.has(callback)) {
+      this.#follow(this.#append(callback, program, placed), program, placed);
+    }
     return program;
   }
 
-  #appendTree(root: FuncDef, program: LinkedProgram, placed: Map<FuncDef, number>): void {
-    const frames: Frame[] = [this.#append(root, program, placed)];
-    for (;;) {
-      const frame = frames[frames.length - 1];
-      if (frame === undefined) return;
-      const ref = frame.prepared.refs[frame.next++];
+  /** Resolves a function's references, appending what is not there yet, and goes on inside what was appended. */
+  #follow(root: Frame, program: LinkedProgram, placed: Map<FuncDef, number>): void {
+    const frames: Frame[] = [root];
+    for (let frame = frames.at(-1); frame !== undefined; frame = frames.at(-1)) {
+      const ref = frame.refs[frame.next++];
       if (ref === undefined) {
         frames.pop();
         continue;
@@ -75,24 +78,24 @@ export class Linker {
   }
 
   #append(func: FuncDef, program: LinkedProgram, placed: Map<FuncDef, number>): Frame {
-    const prepared = this.#preparer.prepare(func);
+    const { insns, refs } = this.#preparer.prepare(func);
     const base = program.insns.length;
-    if (base + prepared.insns.length > MAX_PROGRAM_INSNS) {
+    if (base + insns.length > MAX_PROGRAM_INSNS) {
       throw new ObjectError(
         'OBJECT_TOO_LARGE',
         `the program with its subprograms exceeds ${MAX_PROGRAM_INSNS} instructions`,
-        {
-          file: this.#object.file,
-          section: func.section,
-          symbol: func.name,
-        },
+        { file: this.#object.file, section: func.section, symbol: func.name },
       );
     }
+    for (const { code, dst, src, off, imm } of insns) program.insns.push({ code, dst, src, off, imm });
+    this.#place(func, base, program, placed);
+    return { refs, base, next: 0 };
+  }
+
+  #place(func: FuncDef, base: number, program: LinkedProgram, placed: Map<FuncDef, number>): void {
     placed.set(func, base);
     program.subProgs.push({ name: func.name, insnOff: base });
-    for (const insn of prepared.insns) program.insns.push({ ...insn });
     this.#appendInfo(func, base, program);
-    return { prepared, base, next: 0 };
   }
 
   /** Records of a function, only while every function before it had them: the kernel wants all or none. */

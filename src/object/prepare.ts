@@ -28,14 +28,12 @@ export interface FuncRef {
 }
 
 export interface PreparedFunc {
-  readonly func: FuncDef;
-  /** Do not modify: shared by every program that the function is linked into. */
-  readonly insns: readonly Insn[];
+  readonly insns: Insn[];
   readonly refs: readonly FuncRef[];
 }
 
 /** Most instructions that are kept for one object, of its functions and again of its linked programs. */
-export const MAX_OBJECT_INSNS = 2_000_000;
+export const MAX_OBJECT_INSNS = 1_000_000;
 
 const CALL = BPF_JMP | BPF_CALL;
 
@@ -72,13 +70,20 @@ export class Preparer {
     if (btf !== undefined) this.#core = new CoreRelocator(btf, target ?? new CoreTarget(btf));
   }
 
-  /** The function, ready to be linked. Throws its error, the same one every time. */
+  /** A subprogram, ready to be linked; shared, so not to be modified. Throws its error, the same one every time. */
   prepare(func: FuncDef): PreparedFunc {
     let result = this.#done.get(func);
     if (result === undefined) {
       result = this.#attempt(func);
       this.#done.set(func, result);
     }
+    if (result instanceof BpflabError) throw result;
+    return result;
+  }
+
+  /** The same for an entry: the instructions are the caller's, who appends the subprograms to them. */
+  prepareEntry(func: FuncDef): PreparedFunc {
+    const result = this.#attempt(func);
     if (result instanceof BpflabError) throw result;
     return result;
   }
@@ -122,7 +127,7 @@ export class Preparer {
         throw new ObjectError('OBJECT_BAD_REFERENCE', 'a function pointer without a relocation', { insn });
       }
     }
-    return { func, insns, refs };
+    return { insns, refs };
   }
 
   /** Applies one relocation; returns the function that the instruction refers to, if it is one. */
