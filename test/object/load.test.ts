@@ -1,9 +1,16 @@
 /** Opening and relocating whole objects: what programs, maps and instructions come out. */
 import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { encodeInsns } from '../../src/isa/encode.js';
 import type { Endian, Insn } from '../../src/isa/insn.js';
 import { R_BPF, STB_LOCAL, STT_NOTYPE, STT_SECTION } from '../../src/object/elf/constants.js';
-import { funcInsns, openObject, relocateObject, requireProgramType } from '../../src/object/index.js';
+import {
+  funcInsns,
+  type LoadableProgram,
+  openObject,
+  relocateObject,
+  requireProgramType,
+} from '../../src/object/index.js';
 import { ElfWriter } from '../support/elf-writer.js';
 import {
   call,
@@ -257,6 +264,31 @@ function withSubprogs(calls: { prog: readonly string[]; a?: string; b?: string; 
   ];
 }
 
+/** Function i calls `callees[i]` in order; the program calls function 0. */
+function linkGraph(callees: readonly (readonly number[])[]): LoadableProgram {
+  const writer = new ElfWriter();
+  const bodies = callees.map((calls) => [...calls.map(() => call(1, -1)), exit]);
+  const offsets = bodies.map((_, i) => bodies.slice(0, i).flat().length * 8);
+  const textIndex = writer.code('.text', encodeInsns(bodies.flat()));
+  const progIndex = writer.code('tc', encodeInsns([call(1, -1), exit]));
+  const symbols = bodies.map((body, i) =>
+    writer.symbol({ name: `${i}`, section: textIndex, value: offsets[i]!, size: body.length * 8 }),
+  );
+  writer.symbol({ name: 'prog', section: progIndex, size: 16 });
+  writer.relocs(progIndex, [{ offset: 0, type: R_BPF_64_32, symbol: symbols[0]! }]);
+  writer.relocs(
+    textIndex,
+    callees.flatMap((calls, i) =>
+      calls.map((target, j) => ({
+        offset: offsets[i]! + j * 8,
+        type: R_BPF_64_32,
+        symbol: symbols[target]!,
+      })),
+    ),
+  );
+  return relocateObject(openObject(writer.bytes())).programs[0]!;
+}
+
 /** Absolute targets of all calls, in order. */
 const targets = (insns: readonly Insn[]): number[] =>
   insns.filter(({ code }) => code === 0x85).map(({ imm }) => imm);
@@ -274,6 +306,30 @@ describe('subprograms are appended depth first, at the first call', () => {
     const insns = withSubprogs(calls);
     expect(insns).toHaveLength(length);
     expect(targets(insns)).toEqual(expected);
+  });
+
+  test('whatever calls whatever', () => {
+    const graph = fc
+      .integer({ min: 1, max: 12 })
+      .chain((count) =>
+        fc.array(fc.array(fc.nat({ max: count - 1 }), { maxLength: 4 }), {
+          minLength: count,
+          maxLength: count,
+        }),
+      );
+    fc.assert(
+      fc.property(graph, (callees) => {
+        const { subProgs, insns } = linkGraph(callees);
+        const nameAt = new Map(subProgs.map(({ name, insnOff }) => [insnOff, name]));
+        for (const { name, insnOff } of subProgs) {
+          const targets = (name === 'prog' ? [0] : callees[Number(name)]!).map((_, i) =>
+            nameAt.get(insnOff + i + insns[insnOff + i]!.imm + 1),
+          );
+          expect(targets).toEqual(name === 'prog' ? ['0'] : callees[Number(name)]!.map(String));
+        }
+        expect(new Set(subProgs.map(({ name }) => name)).size).toBe(subProgs.length);
+      }),
+    );
   });
 
   test('five thousand deep', () => {
