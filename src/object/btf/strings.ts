@@ -7,6 +7,9 @@ import { BtfError } from './error.js';
 const decoder = new TextDecoder('utf-8');
 const encoder = new TextEncoder();
 
+/** How many times its own size a section's strings may come to, once all have been decoded. */
+const MAX_SHARING = 8;
+
 export class StringSection {
   /** The first offset that lies here and not in the base's strings. */
   readonly start: number;
@@ -14,6 +17,8 @@ export class StringSection {
   readonly #base: StringSection | undefined;
   readonly #cache = new Map<number, string>();
   readonly #file: string | undefined;
+  /** Bytes that may still be decoded. Strings may share tails, but not so that they multiply the section. */
+  #left: number;
 
   /** `bytes` is the section; it ends in NUL, or is empty where there is a base. */
   constructor(bytes: Uint8Array, file: string | undefined, base?: StringSection) {
@@ -21,6 +26,7 @@ export class StringSection {
     this.start = base === undefined ? 0 : base.end;
     this.#base = base;
     this.#file = file;
+    this.#left = MAX_SHARING * (bytes.length + 1024);
   }
 
   /** One past the last offset. */
@@ -40,16 +46,18 @@ export class StringSection {
     const known = this.#cache.get(offset);
     if (known !== undefined) return known;
     if (offset >= this.end) {
-      const place = this.#file === undefined ? {} : { file: this.#file };
-      throw new BtfError(
-        'BTF_STRING',
-        `string offset ${offset} is past the strings, which end at ${this.end}`,
-        place,
-      );
+      throw this.#error(`string offset ${offset} is past the strings, which end at ${this.end}`);
     }
     const text = this.#decode(offset - this.start);
+    this.#left -= text.length;
+    if (this.#left < 0)
+      throw this.#error(`strings overlap so much that they exceed ${MAX_SHARING} times their section`);
     this.#cache.set(offset, text);
     return text;
+  }
+
+  #error(detail: string): BtfError {
+    return new BtfError('BTF_STRING', detail, this.#file === undefined ? {} : { file: this.#file });
   }
 
   #decode(at: number): string {
@@ -94,19 +102,23 @@ export class NameIndex {
   constructor(strings: StringSection, nameOffsets: Uint32Array) {
     let size = 16;
     while (size < nameOffsets.length) size *= 2;
-    this.#strings = strings;
-    this.#nameOffsets = nameOffsets;
-    this.#mask = size - 1;
-    this.#heads = new Int32Array(size).fill(-1);
-    this.#next = new Int32Array(nameOffsets.length);
+    const mask = size - 1;
+    const heads = new Int32Array(size).fill(-1);
+    const next = new Int32Array(nameOffsets.length);
     for (let i = nameOffsets.length - 1; i >= 0; i--) {
       const offset = nameOffsets[i]!;
-      const section = offset === 0 ? undefined : strings.sectionOf(offset);
+      if (offset === 0) continue;
+      const section = offset >= strings.start && offset < strings.end ? strings : strings.sectionOf(offset);
       if (section === undefined) continue;
-      const slot = hashEssential(section.bytes, offset - section.start) & this.#mask;
-      this.#next[i] = this.#heads[slot]!;
-      this.#heads[slot] = i;
+      const slot = hashEssential(section.bytes, offset - section.start) & mask;
+      next[i] = heads[slot]!;
+      heads[slot] = i;
     }
+    this.#strings = strings;
+    this.#nameOffsets = nameOffsets;
+    this.#mask = mask;
+    this.#heads = heads;
+    this.#next = next;
   }
 
   /** Numbers, ascending, of the types whose essential name is that of `name`. */
@@ -125,6 +137,9 @@ export class NameIndex {
 
 const UNDERSCORE = 0x5f;
 
+/** Longest name that can be looked up, in bytes; Linux has 512. */
+const MAX_NAME = 2048;
+
 /** FNV-1a over the bytes up to NUL or to the last flavour separator, in one pass. */
 function hashEssential(bytes: Uint8Array, offset: number): number {
   let hash = 0x811c9dc5;
@@ -132,7 +147,8 @@ function hashEssential(bytes: Uint8Array, offset: number): number {
   let flavoured = false;
   let beforeRun = hash;
   let run = 0; // underscores in a row
-  for (let i = offset; i < bytes.length; i++) {
+  const end = Math.min(bytes.length, offset + MAX_NAME);
+  for (let i = offset; i < end; i++) {
     const byte = bytes[i]!;
     if (byte === 0) break;
     if (byte === UNDERSCORE) {
@@ -155,7 +171,8 @@ function hashEssential(bytes: Uint8Array, offset: number): number {
 function essentialEnd(bytes: Uint8Array, offset: number): number {
   let flavour = -1;
   let run = 0;
-  for (let i = offset; i < bytes.length; i++) {
+  const end = Math.min(bytes.length, offset + MAX_NAME);
+  for (let i = offset; i < end; i++) {
     const byte = bytes[i]!;
     if (byte === 0) return flavour < 0 ? i : flavour;
     if (byte === UNDERSCORE) {
@@ -165,7 +182,7 @@ function essentialEnd(bytes: Uint8Array, offset: number): number {
       run = 0;
     }
   }
-  return flavour < 0 ? bytes.length : flavour;
+  return flavour < 0 ? end : flavour;
 }
 
 /** Whether the essential parts agree; `name` ends in NUL. */

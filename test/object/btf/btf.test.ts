@@ -247,6 +247,20 @@ describe('malformed BTF', () => {
     expect(codeOf(() => badMember.alignOf(2))).toBe('BTF_ID');
   });
 
+  it('bounds names that share one long string', () => {
+    const count = 2000;
+    const bytes = encodeBtf([fwd('x'.repeat(50_000)), ...Array.from({ length: count }, () => fwd('y'))]);
+    const view = new DataView(bytes.buffer);
+    for (let i = 0; i <= count; i++) view.setUint32(24 + 12 * i, 1 + i, true);
+    const btf = Btf.parse(bytes);
+    expect(btf.findByName('y')).toBeUndefined();
+    expect(btf.nameOf(1)).toHaveLength(50_000);
+    const decodeAll = (): void => {
+      for (const _ of btf.types());
+    };
+    expect(codeOf(decodeAll)).toBe('BTF_STRING');
+  });
+
   it('names the file and the type at fault', () => {
     const bytes = patched([28, 0x14000000]);
     expect(() => Btf.parse(bytes, { file: 'x.btf' })).toThrow(
