@@ -50,7 +50,7 @@ function compareRequest(
 
 /** Differences between the kernel's verdicts on libbpf's request and on ours. */
 function compareVerdict(theirs: KernelProgram, object: LoadableObject, program: LoadableProgram): string[] {
-  const [answer] = ask([requestOf(object, program)]);
+  const [answer] = ask([requestOf(object, program, theirs.load?.prog_flags ?? program.progFlags)]);
   if (answer === undefined) return ['kraw.py gave no answer'];
   if (theirs.verdict === 'accept') counts.accepted++;
   else counts.rejected++;

@@ -113,8 +113,8 @@ function mapRequest(map: MapDef, btf: string | undefined, inner: number | undefi
   };
 }
 
-/** Our program as a raw request: the maps that it names, inner maps first. */
-export function requestOf(object: LoadableObject, program: LoadableProgram): object {
+/** Our program as a raw request: the maps that it names, inner maps first. The flags are the reference's: it adds those that test programs ask for. */
+export function requestOf(object: LoadableObject, program: LoadableProgram, progFlags: number): object {
   const btf = object.btf === undefined ? undefined : hex(object.btf.bytes);
   const maps: object[] = [];
   const places = new Map<number, number>();
@@ -134,7 +134,7 @@ export function requestOf(object: LoadableObject, program: LoadableProgram): obj
   return {
     prog_type: program.type,
     expected_attach_type: program.expectedAttachType,
-    prog_flags: program.progFlags,
+    prog_flags: progFlags,
     prog_name: program.name,
     license: object.license,
     kern_version: object.kernVersion,

@@ -1,0 +1,47 @@
+/** Inputs that the fuzzer broke something with, each in its smallest form: they must be refused properly for ever. */
+import { expect, test } from '@jest/globals';
+import { BpflabError } from '../../src/errors.js';
+import { Btf, encodeBtf } from '../../src/object/btf/index.js';
+
+interface Regression {
+  readonly what: string;
+  readonly run: () => unknown;
+  readonly code: string;
+}
+
+const ROWS: readonly Regression[] = [
+  {
+    what: 'names with control characters did not stay within one line of a message',
+    run: () =>
+      Btf.parse(
+        encodeBtf([
+          {
+            kind: 'int',
+            name: 'int',
+            size: 4,
+            bits: 32,
+            bitOffset: 0,
+            signed: true,
+            char: false,
+            bool: false,
+            encoding: 1,
+          },
+          { kind: 'var', name: 'a\r\n\u001b[31m', type: 1, linkage: 1 },
+        ]),
+      ).validate(),
+    code: 'BTF_INVALID',
+  },
+];
+
+test.each(ROWS.map((row) => [row.what, row] as const))('%s', (_, { run, code }) => {
+  let error: unknown;
+  try {
+    run();
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(error).toBeInstanceOf(BpflabError);
+  const refusal = error as BpflabError;
+  expect(refusal.code).toBe(code);
+  expect(refusal.message).toMatch(/^[^\p{Cc}]+$/u);
+});
