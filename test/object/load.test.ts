@@ -309,14 +309,12 @@ describe('subprograms are appended depth first, at the first call', () => {
   });
 
   test('whatever calls whatever', () => {
-    const graph = fc
-      .integer({ min: 1, max: 12 })
-      .chain((count) =>
-        fc.array(fc.array(fc.nat({ max: count - 1 }), { maxLength: 4 }), {
-          minLength: count,
-          maxLength: count,
-        }),
-      );
+    const graph = fc.integer({ min: 1, max: 12 }).chain((count) =>
+      fc.array(fc.array(fc.nat({ max: count - 1 }), { maxLength: 4 }), {
+        minLength: count,
+        maxLength: count,
+      }),
+    );
     fc.assert(
       fc.property(graph, (callees) => {
         const { subProgs, insns } = linkGraph(callees);
