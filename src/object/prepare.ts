@@ -35,6 +35,9 @@ export interface PreparedFunc {
 /** Most instructions that are kept for one object, of its functions and again of its linked programs. */
 export const MAX_OBJECT_INSNS = 1_000_000;
 
+/** What a CO-RE relocation counts for against that limit: it takes that much longer than copying an instruction. */
+const CORE_COST = 8;
+
 const CALL = BPF_JMP | BPF_CALL;
 
 const isSubprogCall = (insn: Insn): boolean =>
@@ -194,7 +197,9 @@ export class Preparer {
 
   #applyCore(func: FuncDef, insns: Insn[]): void {
     if (this.#core === undefined || this.#coreRelos === undefined) return;
-    for (const { insn, index, record } of this.#coreRelos.of(func)) {
+    const relos = this.#coreRelos.of(func);
+    this.#total += relos.length * CORE_COST;
+    for (const { insn, index, record } of relos) {
       if (!this.#hasTarget && record.kind !== 'local_type_id') throw noTarget(record, index, insn);
       this.#core.apply(insns, insn, record, {}, index);
     }

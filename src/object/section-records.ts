@@ -31,7 +31,7 @@ export class SectionRecords<T extends { readonly insnOff: number }> {
       if (!this.#firstOfName.has(name)) this.#firstOfName.set(name, index);
   }
 
-  /** The function's records, ascending. Throws `OBJECT_BAD_BTF` for one that points inside an instruction. */
+  /** The function's records, ascending, at most one an instruction. Throws `OBJECT_BAD_BTF` where that does not hold. */
   of(func: FuncDef): Located<T>[] {
     if (this.#firstOfName.get(func.section) !== func.sectionIndex) return [];
     const ordered = this.#orderedOf(func.section);
@@ -46,6 +46,10 @@ export class SectionRecords<T extends { readonly insnOff: number }> {
           'OBJECT_BAD_BTF',
           `record ${index} of .BTF.ext names byte ${offset}, inside an instruction`,
         );
+      }
+      // the kernel wants ascending offsets; it also keeps the work in proportion to the code
+      if (ordered[i + 1]?.offset === offset) {
+        throw new ObjectError('OBJECT_BAD_BTF', `two records of .BTF.ext name byte ${offset}`);
       }
       found.push({ insn: (offset - start) / INSN_SIZE, index, record });
     }

@@ -136,6 +136,18 @@ describe('function and line records', () => {
       /sub: .*no line information/,
     ],
     [
+      'two records of one instruction',
+      {
+        func: {
+          tc: [
+            [0, 3],
+            [0, 4],
+          ],
+        },
+      },
+      /prog: two records of \.BTF\.ext name byte 0/,
+    ],
+    [
       'a record inside an instruction',
       { func: { tc: [[4, 3]] } },
       /prog: record 0 of \.BTF\.ext names byte 4/,
