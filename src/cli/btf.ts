@@ -70,6 +70,9 @@ function open(path: string | undefined, options: Options): Input {
     if (path !== undefined) throw new UsageError('USAGE_ACTION', 'a file and --embedded exclude each other');
     return { btf: loadTargetBtf({ from: 'embedded' }), file: 'embedded BTF' };
   }
+  if (path === undefined && options.base !== undefined) {
+    throw new UsageError('USAGE_ACTION', '--base goes with a file of split BTF (try --help)');
+  }
   if (path === undefined) return { btf: loadTargetBtf({ from: 'kernel' }), file: KERNEL_BTF_PATH };
   const base = options.base === undefined ? undefined : readBtfFile(options.base);
   const bytes = readInput(path);

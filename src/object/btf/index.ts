@@ -9,6 +9,8 @@ export {
   type FuncInfoRecord,
   type LineInfoRecord,
 } from './btf-ext.js';
+export { cDeclaration, dumpC } from './dump/c.js';
+export { type RawType, rawJson, rawText, rawType } from './dump/raw.js';
 export { type BtfEncodeOptions, encodeBtf } from './encode.js';
 export { BtfError, type BtfErrorCode } from './error.js';
 export { reduceBtf } from './reduce.js';

@@ -6,6 +6,8 @@ import { BtfError } from './error.js';
 
 const decoder = new TextDecoder('utf-8');
 const encoder = new TextEncoder();
+const { imul } = Math;
+const { fromCharCode } = String;
 
 /** How many times its own size a section's strings may come to, once all have been decoded. */
 const MAX_SHARING = 8;
@@ -67,7 +69,7 @@ export class StringSection {
       const byte = bytes[i] ?? 0;
       if (byte === 0) return text;
       if (byte >= 0x80 || i - at > 64) break;
-      text += String.fromCharCode(byte);
+      text += fromCharCode(byte);
     }
     const end = bytes.indexOf(0, at);
     return decoder.decode(bytes.subarray(at, end < 0 ? bytes.length : end));
@@ -161,7 +163,7 @@ function hashEssential(bytes: Uint8Array, offset: number): number {
       }
       run = 0;
     }
-    hash = Math.imul(hash ^ byte, 0x01000193);
+    hash = imul(hash ^ byte, 0x01000193);
   }
   const result = flavoured ? essential : hash;
   return (result ^ (result >>> 15)) >>> 0;

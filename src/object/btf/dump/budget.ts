@@ -4,7 +4,7 @@
  */
 import { BtfError } from '../error.js';
 
-const MAX_STEPS = 20_000_000;
+const MAX_STEPS = 5_000_000;
 /** Nesting of types while they are ordered or written. */
 const MAX_NESTING = 512;
 
