@@ -21,6 +21,7 @@ import { type BpfObject, openObject, relocateObject } from '../../src/object/ind
 import { programListing } from '../../src/report/disasm.js';
 import { inspectText, summarise } from '../../src/report/inspect.js';
 import { runInEngine } from './engine-run.js';
+import { runInLab } from './lab-run.js';
 import type { Mutant, Seed } from './mutants.js';
 
 const target = loadTargetBtf({ from: 'embedded' });
@@ -75,7 +76,7 @@ function showTypes(btf: Btf): string | undefined {
   );
 }
 
-function judgeObject(bytes: Uint8Array): string | undefined {
+function judgeObject(bytes: Uint8Array, inKernel: boolean): string | undefined {
   let problem: string | undefined;
   const refused = refusal(() => {
     const object = openObject(bytes, { file: 'mutant.o' });
@@ -89,6 +90,7 @@ function judgeObject(bytes: Uint8Array): string | undefined {
       programListing(loadable, program, { source: true });
       if (i < MAX_RUNS && object.endian === 'little') refusal(() => runInEngine(program.name, program.insns));
     }
+    if (inKernel && object.endian === 'little') refusal(() => runInLab(loadable, codeOf));
   });
   return refused ?? problem;
 }
@@ -127,11 +129,14 @@ function judgeClassic(bytes: Uint8Array): string | undefined {
   return codes[0] === undefined || codes[1] === undefined ? undefined : codes[0];
 }
 
-/** Runs one mutant. Returns the code of the error that refused it, or undefined; throws findings. */
-export function judge({ kind, bytes }: Mutant): string | undefined {
+/**
+ * Runs one mutant, `inKernel`: in the simulated kernel, too, which takes longer than all the rest. Returns the code of
+ * the error that refused it, or undefined; throws findings.
+ */
+export function judge({ kind, bytes }: Mutant, inKernel = true): string | undefined {
   switch (kind) {
     case 'object':
-      return judgeObject(bytes);
+      return judgeObject(bytes, inKernel);
     case 'btf':
       return judgeBtf(bytes);
     case 'program':
