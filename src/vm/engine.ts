@@ -35,6 +35,8 @@ export class Engine implements ExecutionHost {
   /** Loaded programs by first cell, ascending. */
   private readonly programs: Program[] = [];
   private owner: Execution | undefined;
+  /** @internal */
+  running: Execution | undefined;
   private readonly idle: Execution[] = [];
 
   constructor(options: EngineOptions = {}) {

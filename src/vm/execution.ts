@@ -67,6 +67,8 @@ export interface ExecutionHost {
   readonly call: HelperCall;
   /** The execution whose state is in the hot block. */
   readonly current: Execution | undefined;
+  /** The execution that is in the core; helpers run on its behalf. */
+  running: Execution | undefined;
   switchTo(execution: Execution): void;
   programAt(cell: number): Program | undefined;
   helperAt(index: number): HelperDef;
@@ -140,6 +142,8 @@ export class Execution implements Caller {
     i32[HOT_PACKET_LEN >> 2] = packet?.length ?? packet?.region.size ?? 0;
     i32[HOT_PACKET_NET >> 2] = packet?.networkOffset ?? 0;
     if (program.checked) engine.core.shadowCurrentFrame(-1);
+    // A helper may prepare another run without losing its caller's registers.
+    if (engine.running !== undefined) engine.switchTo(engine.running);
   }
 
   get instructions(): number {
@@ -178,7 +182,8 @@ export class Execution implements Caller {
   resume(quantum = Number.POSITIVE_INFINITY): Stop {
     if (this.fault !== undefined) return 'fault';
     const { engine } = this;
-    const outer = engine.current;
+    const outer = engine.running;
+    engine.running = this;
     engine.switchTo(this);
     const suspended = this.suspendSlice();
     this.active++;
@@ -190,7 +195,8 @@ export class Execution implements Caller {
     } finally {
       this.active--;
       this.resumeSlice(suspended);
-      if (outer !== undefined && outer !== this && outer.active > 0) engine.switchTo(outer);
+      engine.running = outer;
+      if (outer !== undefined) engine.switchTo(outer);
     }
   }
 
@@ -200,12 +206,12 @@ export class Execution implements Caller {
     for (;;) {
       const stop = this.enterCore(Math.min(until - this.executed, SLICE, this.fuel - this.executed));
       if (stop === STOP_FUEL || (stop === STOP_HELPER && this.engine.takeStop() === 'reslice')) {
-        if (this.executed >= this.fuel)
-          return this.stopped('out-of-fuel', `${this.fuel} instructions executed`);
+        if (this.executed >= this.fuel) return this.spent();
         if (this.executed >= until) return 'slice';
         continue;
       }
-      return this.classify(stop);
+      const result = stop === STOP_CALL ? this.callRegister() : this.classify(stop);
+      if (result !== 'call') return result;
     }
   }
 
@@ -263,11 +269,14 @@ export class Execution implements Caller {
     }
     const saved = engine.call.i64.slice(0, 6);
     const checked = this.program.checked ? 1 : 0;
-    const stop = engine.core.push(checked, cell, this.word(HOT_PC), FRAME_FROM_HOST);
+    const { i32 } = engine.memory;
+    const back = i32[HOT_PC >> 2]!;
+    const stop = engine.core.push(checked, cell, back, FRAME_FROM_HOST);
     if (stop >= 0) {
       this.classify(stop);
       throw new RunStopped('VM_STATE', 'the callback was stopped');
     }
+    i32[HOT_BUDGET >> 2]! += cell - back;
     for (let i = 0; i < 5; i++) this.setReg(i + 1, args[i] ?? 0);
     return saved;
   }
@@ -377,8 +386,7 @@ export class Execution implements Caller {
   private classify(stop: number): Stop {
     switch (stop) {
       case STOP_EXIT:
-        if (this.executed > this.fuel)
-          return this.stopped('out-of-fuel', `${this.fuel} instructions executed`);
+        if (this.executed > this.fuel) return this.spent();
         if (this.program.checked) this.engine.core.shadowCurrentFrame(0);
         return 'exit';
       case STOP_RETURN:
@@ -390,8 +398,6 @@ export class Execution implements Caller {
         return this.badAccess();
       case STOP_DEPTH:
         return this.stopped('stack-overflow', `call depth exceeds ${MAX_FRAMES} frames`);
-      case STOP_CALL:
-        return this.callRegister();
       case STOP_END:
         return this.stopped('bad-instruction', 'execution runs past the last instruction');
       default:
@@ -430,14 +436,16 @@ export class Execution implements Caller {
     return { program, insn: program?.slotOf(cell) ?? -1 };
   }
 
-  /** `callx`: a helper's number or a function's address in a register. */
-  private callRegister(): Stop {
+  /** `callx`: a helper's number or a function's address in a register. `call`: done, go on. */
+  private callRegister(): Stop | 'call' {
     const value = this.reg(this.word(HOT_CALLEE));
     const cell = cellOfFunction(value);
     const back = this.word(HOT_PC);
     if (cell >= 0 && this.isFunction(cell)) {
       const stop = this.engine.core.push(this.program.checked ? 1 : 0, cell, back, 0);
-      return stop >= 0 ? this.classify(stop) : this.resume();
+      if (stop >= 0) return this.classify(stop);
+      this.engine.memory.i32[HOT_BUDGET >> 2]! += cell - back;
+      return 'call';
     }
     const helper = value <= 0x7fffffffn ? this.program.helpers?.('helper', Number(value), 0) : undefined;
     if (helper?.kind === 'flow') {
@@ -447,7 +455,7 @@ export class Execution implements Caller {
     if (helper?.kind === 'plain') {
       const result = helper.run(this.engine.call);
       if (result !== undefined) this.setReg(0, result);
-      return this.resume();
+      return 'call';
     }
     return this.stopped('bad-call', `no helper or function 0x${value.toString(16)} to call`, back - CELL);
   }
