@@ -149,7 +149,7 @@ export function loadLab(object: LoadableObject, options: LabOptions = {}): Lab {
 
 function attrOf(kernel: Kernel, def: MapDef): MapAttr {
   return {
-    name: def.kernelName ?? def.name,
+    name: def.name,
     type: def.type,
     keySize: def.keySize,
     valueSize: def.valueSize,

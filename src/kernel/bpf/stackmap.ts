@@ -102,6 +102,11 @@ export class StackMap extends BpfMap {
     return 0;
   }
 
+  override sysLookupAndDelete(key: number, value: number): number {
+    const missing = this.sysLookup(key, value);
+    return missing !== 0 ? missing : this.delete(key);
+  }
+
   override nextKey(key: number, next: number): number {
     let id = 0;
     if (key !== 0) {

@@ -5,7 +5,7 @@
  */
 import { Errno } from '../../abi/errno.js';
 import { helperById, helperText } from '../../abi/helpers.js';
-import { MapFlag } from '../../abi/map-flags.js';
+import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
 import { MapType, mapTypeName } from '../../abi/map-types.js';
 import { type ProgType, progTypeName } from '../../abi/prog-types.js';
 import type { LoadableProgram } from '../../object/types.js';
@@ -55,7 +55,7 @@ export class BpfSyscalls {
 
   /** BPF_MAP_FREEZE. */
   mapFreeze(map: BpfMap): number {
-    if (map.frozen) return -Errno.EBUSY;
+    if (!this.mayWrite(map)) return -Errno.EPERM;
     map.frozen = true;
     return 0;
   }
@@ -67,22 +67,24 @@ export class BpfSyscalls {
 
   /** BPF_MAP_LOOKUP_AND_DELETE_ELEM. */
   mapLookupAndDelete(map: BpfMap, key: Uint8Array): Uint8Array | number {
-    if ((map.mapFlags & MapFlag.BPF_F_RDONLY) !== 0 || map.frozen) return -Errno.EPERM;
+    if (!this.mayWrite(map)) return -Errno.EPERM;
     return this.read(map, key, (k, v) => map.sysLookupAndDelete(k, v));
   }
 
   /** BPF_MAP_UPDATE_ELEM: 0 or a negative errno. */
   mapUpdate(map: BpfMap, key: Uint8Array, value: Uint8Array, flags = 0): number {
-    if ((map.mapFlags & MapFlag.BPF_F_RDONLY) !== 0 || map.frozen) return -Errno.EPERM;
+    if (!this.mayWrite(map)) return -Errno.EPERM;
     const at = this.stage(map, key);
     if (value.length !== map.syscallValueSize) return -Errno.EINVAL;
+    // No map here has a value with a bpf_spin_lock in it.
+    if ((flags & UpdateFlag.BPF_F_LOCK) !== 0) return -Errno.EINVAL;
     this.kernel.memory.u8.set(value, at.value);
     return map.sysUpdate(at.key, at.value, flags);
   }
 
   /** BPF_MAP_DELETE_ELEM. */
   mapDelete(map: BpfMap, key: Uint8Array): number {
-    if ((map.mapFlags & MapFlag.BPF_F_RDONLY) !== 0 || map.frozen) return -Errno.EPERM;
+    if (!this.mayWrite(map)) return -Errno.EPERM;
     return map.sysDelete(this.stage(map, key).key);
   }
 
@@ -185,6 +187,11 @@ export class BpfSyscalls {
         helperById(imm) === undefined ? 'no Linux has it' : `not supported for ${progTypeName(source.type)}`;
       throw new UnsupportedError('UNSUPPORTED_HELPER', `helper ${helperText(imm)} is ${where}`, place);
     }
+  }
+
+  /** The descriptor that made the map can write, and the map is not frozen. */
+  private mayWrite(map: BpfMap): boolean {
+    return (map.mapFlags & MapFlag.BPF_F_RDONLY) === 0 && !map.frozen;
   }
 
   private read(
