@@ -3,9 +3,11 @@
  * at here: opcodes and reserved fields are `check.ts`'s. In big-endian streams `off` and `imm` are
  * big-endian and `dst` is the high nibble of the register byte.
  */
+
 import { LD_IMM64 } from './constants.js';
 import { IsaDecodeError } from './errors.js';
 import { type Endian, INSN_SIZE, type Insn } from './insn.js';
+import { fromHalves } from './int64.js';
 
 /**
  * Decode a whole instruction stream, one `Insn` a slot.
@@ -60,7 +62,7 @@ export function imm64(insns: readonly Insn[], i: number): bigint {
   if (second === undefined) {
     throw new IsaDecodeError('ISA_TRUNCATED', '64-bit immediate load without its second slot', { insn: i });
   }
-  return (BigInt(second.imm >>> 0) << 32n) | BigInt(first.imm >>> 0);
+  return fromHalves(first.imm, second.imm);
 }
 
 /**

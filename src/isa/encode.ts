@@ -3,9 +3,11 @@
  * (classic conversion, tests) build. Field values are range-checked; opcodes are not: any slot that
  * decodes also encodes.
  */
+
 import { LD_IMM64 } from './constants.js';
 import { IsaEncodeError } from './errors.js';
 import { type Endian, INSN_SIZE, type Insn } from './insn.js';
+import { toHalves } from './int64.js';
 import { type OpcodeRow, rowByName } from './opcodes.js';
 
 const LIMITS: readonly (readonly [keyof Insn, number, number])[] = [
@@ -46,8 +48,7 @@ function checkFields(insn: Insn, i: number): void {
 
 /** The two slots of a 64-bit immediate load. `value` is taken modulo 2^64; `src` is a `BPF_PSEUDO_*`. */
 export function ldImm64(dst: number, value: bigint, src = 0): [Insn, Insn] {
-  const low = Number(BigInt.asIntN(32, value));
-  const high = Number(BigInt.asIntN(32, value >> 32n));
+  const { low, high } = toHalves(value);
   return [
     { code: LD_IMM64, dst, src, off: 0, imm: low },
     { code: 0, dst: 0, src: 0, off: 0, imm: high },

@@ -10,5 +10,6 @@ export * from './disasm.js';
 export * from './encode.js';
 export * from './errors.js';
 export * from './insn.js';
+export * from './int64.js';
 export * from './jumps.js';
 export * from './opcodes.js';

@@ -2,6 +2,7 @@
  * Writes references into `LD_IMM64` and calls: maps, global data, kernel symbols (libbpf's
  * `bpf_object__relocate_data`). A map's file descriptor is its index into the object's maps here.
  */
+
 import { MapType } from '../abi/map-types.js';
 import { BpflabError } from '../errors.js';
 import {
@@ -14,6 +15,7 @@ import {
   BPF_PSEUDO_MAP_VALUE,
 } from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
+import { toHalves } from '../isa/int64.js';
 import { ARENA_SECTION } from './data-maps.js';
 import { ObjectError } from './errors.js';
 import type { ResolvedKsym } from './resolve.js';
@@ -146,8 +148,7 @@ export class Patcher {
         second.imm = 0;
         return;
       case 'address':
-        first.imm = Number(BigInt.asIntN(32, value.address));
-        second.imm = Number(BigInt.asIntN(32, value.address >> 32n));
+        ({ low: first.imm, high: second.imm } = toHalves(value.address));
         return;
       case 'absent':
         first.imm = 0;

@@ -2,6 +2,7 @@
  * One type record → one `BtfType`. The records' bounds have been checked when the section was indexed,
  * so nothing here reads past the section; names and ids are resolved by whoever asks.
  */
+import { fromHalves } from '../../isa/int64.js';
 import { BtfError } from './error.js';
 import { infoFlag, infoKind, infoVlen, KIND } from './format.js';
 import type { StringSection } from './strings.js';
@@ -136,9 +137,8 @@ function decodeEnum64({ view, little, strings }: RecordSource, at: number, name:
   const values: BtfEnumValue[] = [];
   let place = at + 12;
   for (let left = infoVlen(info); left > 0; left--, place += 12) {
-    const low = BigInt(view.getUint32(place + 4, little));
-    const high = BigInt(signed ? view.getInt32(place + 8, little) : view.getUint32(place + 8, little));
-    values.push({ name: strings.at(view.getUint32(place, little)), value: (high << 32n) | low });
+    const value = fromHalves(view.getInt32(place + 4, little), view.getInt32(place + 8, little), signed);
+    values.push({ name: strings.at(view.getUint32(place, little)), value });
   }
   return { kind: 'enum64', name, size: view.getUint32(at + 8, little), signed, values };
 }

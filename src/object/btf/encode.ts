@@ -2,7 +2,9 @@
  * Types → bytes: the inverse of `Btf.parse`, for tests, for reduced BTF and for byte-order conversion.
  * Strings are shared; ids are positions, so callers keep the references between types right.
  */
+
 import type { Endian } from '../../isa/insn.js';
+import { toHalves } from '../../isa/int64.js';
 import type { Btf } from './btf.js';
 import { BtfError } from './error.js';
 import { BTF_HEADER_SIZE, BTF_MAGIC, BTF_VERSION, KIND } from './format.js';
@@ -196,8 +198,8 @@ function encodeValues(type: BtfEnum, words: WordWriter, strings: StringTable): v
     const held = type.signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
     if (held !== value)
       throw new BtfError('BTF_ENCODE', `enumerator ${name} = ${value} does not fit ${type.kind}`);
-    const low = Number(BigInt.asUintN(32, value));
-    words.push(strings.offset(name), low);
-    if (type.kind === 'enum64') words.push(Number(BigInt.asUintN(32, value >> 32n)));
+    const { low, high } = toHalves(value);
+    words.push(strings.offset(name), low >>> 0);
+    if (type.kind === 'enum64') words.push(high >>> 0);
   }
 }

@@ -2,6 +2,7 @@
  * Writes a relocation's result into its instruction, as libbpf's `bpf_core_patch_insn` does: arithmetic
  * immediates, 64-bit immediates, offsets and sizes of loads and stores; or poison.
  */
+
 import {
   BPF_ALU,
   BPF_ALU64,
@@ -21,6 +22,7 @@ import {
   LD_IMM64,
 } from '../../isa/constants.js';
 import type { Insn } from '../../isa/insn.js';
+import { fromHalves, toHalves } from '../../isa/int64.js';
 import { CoreError } from './error.js';
 
 /** "bad relo" (0xbad2310): the helper number that no kernel has, by which a poisoned instruction is known. */
@@ -106,9 +108,8 @@ function patchImm64(insn: Insn, second: Insn | undefined, patch: CorePatch): voi
     throw unexpected(insn, 'no plain 64-bit immediate load');
   }
   if (second.off !== 0) throw unexpected(second, 'second half of a load with an offset');
-  check(patch, (BigInt(second.imm) << 32n) | BigInt(insn.imm >>> 0), 'immediate');
-  insn.imm = Number(BigInt.asIntN(32, patch.newValue));
-  second.imm = Number(BigInt.asIntN(32, patch.newValue >> 32n));
+  check(patch, fromHalves(insn.imm, second.imm), 'immediate');
+  ({ low: insn.imm, high: second.imm } = toHalves(patch.newValue));
 }
 
 function check(patch: CorePatch, found: bigint, what: string): void {
