@@ -60,6 +60,8 @@ export interface InspectSummary {
   }[];
   /** What will keep (parts of) the object from being loaded. */
   readonly problems: readonly { readonly code: string; readonly message: string }[];
+  /** What is left out without harm to the rest. */
+  readonly notes: readonly string[];
 }
 
 export interface MapSummary {
@@ -109,6 +111,7 @@ export function summarise(object: BpfObject): InspectSummary {
     ...(object.btf && { btf: btfSummary(object) }),
     relocations,
     problems: object.problems.map((error) => ({ code: error.code, message: error.message })),
+    notes: object.notes,
   };
 }
 
@@ -205,6 +208,8 @@ export function inspectText(summary: InspectSummary, heading: (text: string) => 
       ? ''
       : [heading('Problems'), ...summary.problems.map((p) => `  ${p.code}: ${p.message}`)].join('\n'),
   ];
+  if (summary.notes.length > 0)
+    blocks.push([heading('Notes'), ...summary.notes.map((n) => `  ${n}`)].join('\n'));
   return blocks.filter((text) => text !== '').join('\n\n');
 }
 
