@@ -12,8 +12,8 @@ import { HashMap } from './hashtab.js';
 import { type BpfMap, type MapAttr, type MapHost, requireAttr, roundUp8 } from './map.js';
 
 const FD_FLAGS = MapFlag.BPF_F_NUMA_NODE | MapFlag.BPF_F_RDONLY | MapFlag.BPF_F_WRONLY;
-/** CONFIG_NR_CPUS of a common configuration. */
-const NR_CPUS = 8192;
+/** CONFIG_NR_CPUS, as the reference kernel (6.18, x86-64) has it. */
+const NR_CPUS = 256;
 
 function checkTarget(attr: MapAttr, flags: number, sizes: readonly number[]): void {
   requireAttr((attr.mapFlags & ~flags) === 0, attr, 'EINVAL', 'flags it does not take');
