@@ -51,11 +51,12 @@ describe('creation', () => {
   const rows = JSON.parse(read('map-create.json')) as [MapTypeName, number, number, number, number, number][];
 
   test.each([...new Set(rows.map(([type]) => type))])('%s', (type) => {
+    const kernel = new Kernel({ cpus: CPUS });
     for (const row of rows.filter(([name]) => name === type)) {
       const [, key, value, max, flags, expected] = row;
       let result = 0;
       try {
-        create(type, key, value, max, flags);
+        create(type, key, value, max, flags, kernel).release();
       } catch (error) {
         if (!(error instanceof SyscallError)) throw error;
         result = -error.errno;

@@ -16,7 +16,7 @@ export interface PrintSource {
 }
 
 /** One conversion: flags, width, length or pointer kind, letter. */
-const CONVERSION = /%(%|([0+\- ]*)(\d*)(p(?:[KxsSB]|ks|us|[iI]4|[iI]6)?|s|c|(?:ll|l|h|hh)?[diuxX]))/gy;
+const CONVERSION = /%(%|([0+\- ]*)(\d*)(p(?:[KxsSB]|ks|us|[iI]4|[iI]6)?|s|c|(?:ll|l)?[diuxX]))/gy;
 
 /** The text, or a negative errno: -EINVAL for a conversion that BPF does not know or without an argument. */
 export function bpfPrintf(format: string, source: PrintSource): string | number {
@@ -73,7 +73,7 @@ function convert(what: string, flags: string, arg: bigint, source: PrintSource):
 }
 
 function integer(what: string, flags: string, arg: bigint): string {
-  const bits = what.startsWith('l') ? 64 : what.startsWith('hh') ? 8 : what.startsWith('h') ? 16 : 32;
+  const bits = what.startsWith('l') ? 64 : 32;
   const letter = what.at(-1)!;
   if (letter === 'd' || letter === 'i') {
     const value = BigInt.asIntN(bits, arg);

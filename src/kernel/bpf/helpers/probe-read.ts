@@ -2,6 +2,7 @@
  * Reads of memory that may not be there: a fault gives -EFAULT and a zeroed destination. Models kernel/trace/bpf_trace.c
  * and mm/maccess.c of Linux 6.18 on x86-64, where user and kernel addresses never overlap.
  */
+import { Errno } from '../../../abi/errno.js';
 import type { HelperCall } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
 import { EFAULT, type HelperTable, plainHelpers, sizeArg } from './table.js';
@@ -45,7 +46,7 @@ function read(kernel: Machine, call: HelperCall, space: Space): number {
   const { u8 } = kernel.memory;
   if (readable(kernel, call, 3, size, space) < size) {
     u8.fill(0, to, to + size);
-    return -EFAULT;
+    return faultOf(call, space);
   }
   const from = call.argU32(3);
   u8.copyWithin(to, from, from + size);
@@ -63,10 +64,15 @@ function readString(kernel: Machine, call: HelperCall, space: Space): number {
   const end = u8.subarray(from, from + count).indexOf(0);
   if (end < 0 && count < size) {
     u8.fill(0, to, to + size);
-    return -EFAULT;
+    return faultOf(call, space);
   }
   const length = end < 0 ? size : end + 1;
   u8.copyWithin(to, from, from + length);
   u8[to + length - 1] = 0;
   return length;
+}
+
+/** A kernel read does not even try an address that cannot be the kernel's. */
+function faultOf(call: HelperCall, space: Space): number {
+  return space === 'kernel' && call.i32[7]! >= 0 ? -Errno.ERANGE : -EFAULT;
 }

@@ -32,13 +32,13 @@ export function skbHelpers(kernel: Machine, type: ProgType): HelperTable {
 
 function readHelpers(kernel: Machine): HelperTable {
   return plainHelpers({
-    skb_load_bytes: (call) => loadBytes(kernel, call, 0),
+    skb_load_bytes: (call) => loadBytes(kernel, call, skbOf(kernel, call).data),
     skb_load_bytes_relative(call) {
       const skb = skbOf(kernel, call);
       const header = call.argU32(5);
       const start = header === HDR_START_MAC ? skb.macHeader : skb.networkHeader;
       if (header > HDR_START_NET) return zeroed(kernel, call);
-      return loadBytes(kernel, call, start - skb.data);
+      return loadBytes(kernel, call, start);
     },
     get_socket_cookie: (call) => (skbOf(kernel, call) === undefined ? 0 : 1),
     get_socket_uid: () => kernel.current.attr.uid,
@@ -142,12 +142,13 @@ function resized(skb: SkBuff, done: boolean): number {
   return 0;
 }
 
-function loadBytes(kernel: Machine, call: HelperCall, base: number): number {
+/** Copies from `offset` behind a header that lies at memory offset `start`, which may be in front of the data. */
+function loadBytes(kernel: Machine, call: HelperCall, start: number): number {
   const skb = skbOf(kernel, call);
   const size = sizeArg(call, 4);
-  const at = call.argU32(2);
-  const from = at > INT_MAX ? -1 : skb.at(base + at, size);
-  if (from < 0) return zeroed(kernel, call);
+  const offset = call.argU32(2);
+  const from = start + offset;
+  if (offset > INT_MAX || from + size > skb.data + skb.length) return zeroed(kernel, call);
   const to = call.pointer(3, size, true);
   kernel.memory.u8.copyWithin(to, from, from + size);
   return 0;
