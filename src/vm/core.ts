@@ -19,7 +19,7 @@ export interface Core {
 
 /** What the core asks of its host. */
 export interface CoreHost {
-  /** Carry out the plain helper of this index; not 0 makes the core return. */
+  /** Carry out the plain helper of this index; gives r0, or NaN when it is in the hot block already. */
   plain(index: number): number;
   /** Cell of the program that a tail call leads to, 0 to fall through. */
   tail(index: number): number;

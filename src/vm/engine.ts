@@ -3,7 +3,7 @@
  * observe comes from here or from the host's helpers; nothing depends on time or chance.
  */
 import { BlockAllocator } from './allocator.js';
-import { CELL, CODE_START, HOT, HOT_SIZE, STACK_GAP, STACK_SIZE } from './core/layout.js';
+import { CELL, CODE_START, HOT, HOT_SIZE, HOT_STOP_ASKED, STACK_GAP, STACK_SIZE } from './core/layout.js';
 import { type Core, instantiateCore } from './core.js';
 import { SHADOW_BASE } from './core.wasm.js';
 import { VmMemoryError, VmStateError } from './errors.js';
@@ -14,11 +14,15 @@ import type { HelperDef, LoadOptions } from './helpers.js';
 import { EngineMemory } from './memory.js';
 import { Program } from './program.js';
 import { countCells, translate, writeCells } from './translate.js';
-import type { Access, ProgramSource, Region, RunResult, StartOptions } from './types.js';
+import type { Access, ProgramSource, Region, RegValue, RunResult, StartOptions } from './types.js';
 
 export interface EngineOptions {
   /** Most bytes of memory that programs can be given; default 256 MiB, at most 2 GiB. */
   readonly memoryLimitBytes?: number;
+}
+
+function notPlain(): never {
+  throw new VmStateError('VM_STATE', 'the core called a helper that is not plain');
 }
 
 export class Engine implements ExecutionHost {
@@ -31,6 +35,8 @@ export class Engine implements ExecutionHost {
   private stopAsked: StopReason = 'none';
   private readonly code: BlockAllocator;
   private readonly helpers: HelperDef[] = [];
+  /** What plain helpers do, by the same index; others fail. */
+  private readonly plainRuns: ((call: HelperCall) => RegValue | undefined)[] = [];
   private readonly helperIndices = new Map<HelperDef, number>();
   /** Loaded programs by first cell, ascending. */
   private readonly programs: Program[] = [];
@@ -45,7 +51,7 @@ export class Engine implements ExecutionHost {
     this.call = new HelperCall(this.memory);
     this.memory.onGrow = () => this.call.refresh();
     this.core = instantiateCore(this.memory.wasm, {
-      plain: (index) => this.plain(index),
+      plain: this.plainEntry(),
       tail: (index) => this.tail(index),
     });
   }
@@ -107,17 +113,20 @@ export class Engine implements ExecutionHost {
   /** Makes the core return to its host (stop `yield`) once the current plain helper is done. */
   requestStop(): void {
     this.stopAsked = 'yield';
+    this.memory.i32[HOT_STOP_ASKED >> 2] = 1;
   }
 
   /** @internal Like `requestStop`, for the engine's own accounts. */
   askReslice(): void {
     if (this.stopAsked === 'none') this.stopAsked = 'reslice';
+    this.memory.i32[HOT_STOP_ASKED >> 2] = 1;
   }
 
   /** @internal Why the core returned after a plain helper. */
   takeStop(): StopReason {
     const reason = this.stopAsked;
     this.stopAsked = 'none';
+    this.memory.i32[HOT_STOP_ASKED >> 2] = 0;
     return reason;
   }
 
@@ -140,6 +149,7 @@ export class Engine implements ExecutionHost {
     let index = this.helperIndices.get(helper);
     if (index === undefined) {
       index = this.helpers.push(helper) - 1;
+      this.plainRuns.push(helper.kind === 'plain' ? helper.run : notPlain);
       this.helperIndices.set(helper, index);
     }
     return index;
@@ -181,11 +191,18 @@ export class Engine implements ExecutionHost {
     return offset;
   }
 
-  private plain(index: number): number {
-    const helper = this.helpers[index] as Extract<HelperDef, { kind: 'plain' }>;
-    const result = helper.run(this.call);
-    if (result !== undefined) this.call.setR0(result);
-    return this.stopAsked === 'none' ? 0 : 1;
+  /**
+   * What the core calls for a plain helper: a closure over what it needs, since this is the engine's most
+   * expensive instruction. `undefined` becomes NaN on its way into the core.
+   */
+  private plainEntry(): (index: number) => number {
+    const { call, plainRuns } = this;
+    return (index) => {
+      const result = plainRuns[index]!(call);
+      if (typeof result !== 'bigint') return result as number;
+      call.setR0(result);
+      return Number.NaN;
+    };
   }
 
   private tail(index: number): number {

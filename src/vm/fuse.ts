@@ -10,7 +10,9 @@ import { CORE_OPS, FUSIONS } from './core.wasm.js';
 
 /** Cost of going to the next cell, in units of what a fused cell saves by keeping a value in a local. */
 const DISPATCH = 3;
-const KINDS: Readonly<Record<string, number>> = { chain: 1, tail: 2, use: 3, test: 4, pair: 5 };
+/** Cost of a cell within a fused operation; alone it costs 1. */
+const FUSED_CELL = 0.8;
+const KINDS: Readonly<Record<string, number>> = { chain: 1, tail: 2, use: 3, test: 4, pair: 5, loop: 6 };
 const NAMES = new Map<string, number>();
 const FUSED = new Map<number, number>();
 
@@ -41,7 +43,7 @@ const IS_ALU = OP_NAMES.map((name) =>
   /^(mov|add|sub|mul|and|or|xor|lsh|rsh|arsh)(32|64)_(imm|reg)$/.test(name),
 );
 const IS_REG_ALU = OP_NAMES.map((name, i) => IS_ALU[i]! && name.endsWith('_reg'));
-const IS_LOAD = OP_NAMES.map((name) => name.startsWith('ldx_'));
+const IS_LOAD = OP_NAMES.map((name) => /^ldx_(u|stack)/.test(name));
 const IS_JUMP = OP_NAMES.map((name) => name.startsWith('j'));
 const IS_REG_JUMP = OP_NAMES.map((name, i) => IS_JUMP[i]! && /_reg(_back)?$/.test(name));
 const IS_JA = OP_NAMES.map((name) => name === 'ja' || name === 'ja_back');
@@ -75,7 +77,10 @@ function fusionAt(cells: readonly Cell[], i: number, n: number): number {
       if (op !== 0) return op;
     }
   }
-  if (n === 3) return 0;
+  if (n === 3) {
+    const counts = IS_JUMP[last.op]! && last.dst === b.dst && !(IS_REG_JUMP[last.op]! && last.src === b.dst);
+    return counts ? find('loop') : find('pair');
+  }
   if (IS_LOAD[a.op]) {
     if (IS_REG_ALU[b.op] && b.src === a.dst && b.dst !== a.dst) {
       const op = find('use');
@@ -91,18 +96,32 @@ function readsOwn(cell: Cell, first: Cell): boolean {
   return IS_REG_ALU[cell.op]! && cell.src === first.dst;
 }
 
+/**
+ * How much of what lies behind cells `i` to `i + n − 1` is likely to be executed next: all of it, half of it
+ * behind a jump forward, none behind a jump back, which closes a loop.
+ */
+function followed(cells: readonly Cell[], i: number, n: number): number {
+  let share = 1;
+  for (let k = i; k < i + n; k++) {
+    const cell = cells[k]!;
+    if (IS_JA[cell.op] || (IS_JUMP[cell.op] && cell.target <= k)) return 0;
+    if (IS_JUMP[cell.op]) share = 0.5;
+  }
+  return share;
+}
+
 /** The operation of every cell, fused where that is cheaper. */
 export function fuse(cells: readonly Cell[]): Uint16Array {
   const ops = new Uint16Array(cells.length);
   const cost = new Float64Array(cells.length + 1);
   for (let i = cells.length - 1; i >= 0; i--) {
     ops[i] = cells[i]!.op;
-    let best = DISPATCH + 1 + cost[i + 1]!;
+    let best = DISPATCH + 1 + followed(cells, i, 1) * cost[i + 1]!;
     for (let n = 3; n >= 2; n--) {
       if (i + n > cells.length) continue;
       const op = fusionAt(cells, i, n);
       if (op === 0) continue;
-      const fused = DISPATCH + n * 0.8 + cost[i + n]!;
+      const fused = DISPATCH + n * FUSED_CELL + followed(cells, i, n) * cost[i + n]!;
       if (fused < best) {
         best = fused;
         ops[i] = op;

@@ -5,12 +5,12 @@
  */
 import type { ErrorPlace } from '../errors.js';
 import { checkRegisters, checkReserved, checkStatic } from '../isa/check.js';
-import { BPF_PSEUDO_FUNC } from '../isa/constants.js';
+import { BPF_PSEUDO_FUNC, BPF_REG_FP } from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import { jumpTarget } from '../isa/jumps.js';
-import { findOpcode, OPCODES, type OpcodeRow } from '../isa/opcodes.js';
+import { findOpcode, OPCODES, type OpcodeRow, type RowOf } from '../isa/opcodes.js';
 import { type Cell, NO_TARGET } from './cell.js';
-import { CELL } from './core/layout.js';
+import { CELL, STACK_FRAME } from './core/layout.js';
 import { CORE_OPS } from './core.wasm.js';
 import { VmProgramError } from './errors.js';
 import { operandAddress } from './fuse.js';
@@ -126,6 +126,11 @@ class Translator {
       case 'may_goto':
         this.jump(cell, insn, row, slot);
         break;
+      case 'ldx':
+      case 'st':
+      case 'stx':
+        this.frameAccess(cell, insn, row);
+        break;
       default:
         // Shift counts are taken modulo the width (RFC 9669 section 4.1), as the core's shifts do by nature.
         break;
@@ -151,6 +156,14 @@ class Translator {
     const back = cell.target <= this.cells.length - 1;
     if (row.form === 'ja' || row.form === 'gotol') cell.op = back ? CORE_OPS.ja_back : CORE_OPS.ja;
     else if (row.form === 'jump' && back) cell.op = BACK_OF_ROW[row.id]!;
+  }
+
+  /** Accesses through r10 within the frame need no check when they run. */
+  private frameAccess(cell: Cell, insn: Insn, row: RowOf<'ldx' | 'st' | 'stx'>): void {
+    const base = row.form === 'ldx' ? insn.src : insn.dst;
+    const inFrame = insn.off >= -STACK_FRAME && insn.off <= -row.width / 8;
+    if (base !== BPF_REG_FP || !inFrame || (row.form === 'ldx' && row.signed)) return;
+    cell.op = CORE_OPS[`${row.form}_stack${row.width}`];
   }
 
   private localCall(cell: Cell, insn: Insn, slot: number): void {

@@ -17,6 +17,7 @@ import {
   HOT_PACKET_NET,
   HOT_PC,
   HOT_REGS,
+  HOT_STOP_ASKED,
   HOT_TAIL_CALLS,
   MAX_FRAMES,
   MAX_TAIL_CALLS,
@@ -29,9 +30,21 @@ import {
   STOP_RETURN,
 } from './layout';
 
-/** Host: carry out the plain helper of this index; arguments and result are in the hot block. Not 0: stop. */
+/**
+ * Host: carry out the plain helper of this index. Arguments are in the hot block; the result is r0, or not a
+ * number when r0 is in the hot block already. A double is what JavaScript numbers cross the border as cheapest.
+ */
 // @external('host', 'plain')
-export declare function plain(index: i32): i32;
+declare function plain(index: i32): f64;
+
+/** Calls a plain helper; true when the host wants the core to return. */
+// @inline
+export function callPlain(pc: usize, b: i32, index: i32): bool {
+  stop(pc, b, 0);
+  const r = plain(index);
+  if (r == r) store<i64>(HOT_REGS, <i64>r);
+  return load<i32>(HOT_STOP_ASKED) != 0;
+}
 
 /** Host: first cell of the program that the tail call in r1–r3 names, 0 when it falls through. */
 // @external('host', 'tail')

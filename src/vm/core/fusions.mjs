@@ -6,7 +6,8 @@
  * Kinds (which instructions fit together; `src/vm/fuse.ts` decides by the same names):
  * `chain`: arithmetic on one register, the value stays in a local; `tail`: the same, and then a conditional
  * jump on that register, or `ja`; `pair`: two that need have nothing in common; `use`: a load, and
- * arithmetic that takes the loaded register as source; `test`: a load, and a jump on what it loaded.
+ * arithmetic that takes the loaded register as source; `test`: a load, and a jump on what it loaded; `loop`: any, and
+ * then a counter and a jump on it.
  * In `chain`, `tail`, `pair` and `use` arithmetic with register and immediate operands share a handler: the
  * cell holds the operand's address.
  */
@@ -88,13 +89,20 @@ function jump(k, name, width, form, x) {
   return `if (${test}) ${take(k)} ${done(k + 1)}`;
 }
 
-/** All pairs, since the value's way through memory costs most where arithmetic waits for arithmetic. */
+/** Threes and pairs, since the value's way through memory costs most where arithmetic waits for arithmetic. */
 for (const a of Object.keys(OPS)) {
   for (const b of NOT_MOV) fuse('chain', [`${a}64`, `${b}64`], `${chainHead([a, b], 64)} ${done(2)}`);
 }
 for (const a of ['mov', 'add', 'and', 'or', 'lsh', 'rsh', 'xor']) {
   for (const b of ['add', 'and', 'or', 'lsh', 'rsh']) {
     fuse('chain', [`${a}32`, `${b}32`], `${chainHead([a, b], 32)} ${done(2)}`);
+  }
+}
+for (const a of ['mov', 'add', 'mul', 'xor', 'lsh', 'rsh']) {
+  for (const b of ['add', 'mul', 'xor', 'lsh', 'rsh']) {
+    for (const c of ['add', 'mul', 'xor', 'and']) {
+      fuse('chain', [`${a}64`, `${b}64`, `${c}64`], `${chainHead([a, b, c], 64)} ${done(3)}`);
+    }
   }
 }
 const TAILS = ['jeq64_imm', 'jne64_imm', 'jgt64_imm', 'jlt64_imm', 'jne64_reg', 'jlt64_reg', 'ja'];
@@ -121,9 +129,31 @@ function alone(op, k) {
   const x = op === 'mov' ? '' : register(`d${k}`, 64);
   return `const d${k} = ${D(k)}; ${write(`d${k}`, 64, compute(op, 64, x, operand(k, 64)))}`;
 }
-for (const a of ['mov', 'add', 'sub', 'xor']) {
-  for (const b of ['mov', 'add', 'sub', 'xor']) {
-    fuse('pair', [`${a}64`, `${b}64`], `${alone(a, 0)} ${alone(b, 1)} ${done(2)}`);
+const COMMON = Object.keys(OPS).filter((name) => name !== 'arsh');
+for (const a of COMMON) {
+  for (const b of COMMON) fuse('pair', [`${a}64`, `${b}64`], `${alone(a, 0)} ${alone(b, 1)} ${done(2)}`);
+}
+/** The end of a counted loop, with the last instruction of its body. */
+for (const a of COMMON) {
+  for (const b of ['add', 'sub']) {
+    for (const name of ['jne64_imm', 'jgt64_imm', 'jne64_reg', 'jlt64_reg']) {
+      const [condition, form] = name.split('64_');
+      const count = `const d1 = ${D(1)}; const v1: i64 = ${compute(b, 64, register('d1', 64), operand(1, 64))}; ${write('d1', 64, 'v1')}`;
+      fuse(
+        'loop',
+        [`${a}64`, `${b}64`, name],
+        `${alone(a, 0)} ${count} ${jump(2, condition, 64, form, 'v1')}`,
+      );
+    }
+  }
+}
+/** A conditional jump, and what follows where it is not taken. */
+for (const width of [64, 32]) {
+  for (const c of ['jeq', 'jne', 'jgt', 'jlt']) {
+    const x = `load<i${width}>(${D(0)}, HOT_REGS)`;
+    const test = jump(0, c, width, 'imm', x).replace(done(1), '');
+    for (const op of ['mov', 'add'])
+      fuse('pair', [`${c}${width}_imm`, `${op}64`], `${test} ${alone(op, 1)} ${done(2)}`);
   }
 }
 
@@ -136,6 +166,12 @@ const loadCell = (k, width) =>
 const storeCell = (k, width) =>
   `${address(k, D(k))} ${check(k, width / 8, 1)} store<i${width}>(<usize>a${k}, load<i${width}>(${S(k)}, HOT_REGS));`;
 const WIDTHS = [8, 16, 32, 64];
+
+/** Frame accesses need no check, see `handlers.mjs`. */
+const frame = (k) => `const a${k}: usize = <usize>(load<i32>(HOT_REGS, 80) + load<i32>(pc, ${at(k, 4)}));`;
+const loadFrame = (k, width) =>
+  `${frame(k)} const v${k}: i64 = <i64><u64>load<u${width}>(a${k}); store<i64>(${D(k)}, v${k}, HOT_REGS);`;
+const storeFrame = (k, width) => `${frame(k)} store<i${width}>(a${k}, load<i${width}>(${S(k)}, HOT_REGS));`;
 
 for (const first of WIDTHS) {
   for (const second of WIDTHS) {
@@ -151,14 +187,11 @@ for (const first of WIDTHS) {
     );
   }
   fuse('pair', [`ldx_u${first}`, `stx${first}`], `${loadCell(0, first)} ${storeCell(1, first)} ${done(2)}`);
-  fuse('pair', [`stx${first}`, `ldx_u${first}`], `${storeCell(0, first)} ${loadCell(1, first)} ${done(2)}`);
   for (const op of ['add', 'or', 'xor']) {
     const result = compute(op, 64, register('d1', 64), 'v0');
-    fuse(
-      'use',
-      [`ldx_u${first}`, `${op}64`],
-      `${loadCell(0, first)} const d1 = ${D(1)}; ${write('d1', 64, result)} ${done(2)}`,
-    );
+    const use = `const d1 = ${D(1)}; ${write('d1', 64, result)} ${done(2)}`;
+    fuse('use', [`ldx_u${first}`, `${op}64`], `${loadCell(0, first)} ${use}`);
+    fuse('use', [`ldx_stack${first}`, `${op}64`], `${loadFrame(0, first)} ${use}`);
   }
   for (const op of ['mov', 'add', 'and', 'lsh']) {
     fuse('pair', [`ldx_u${first}`, `${op}64`], `${loadCell(0, first)} ${alone(op, 1)} ${done(2)}`);
@@ -167,6 +200,9 @@ for (const first of WIDTHS) {
     fuse('pair', [`${op}64`, `ldx_u${first}`], `${alone(op, 0)} ${loadCell(1, first)} ${done(2)}`);
     fuse('pair', [`${op}64`, `stx${first}`], `${alone(op, 0)} ${storeCell(1, first)} ${done(2)}`);
     fuse('pair', [`stx${first}`, `${op}64`], `${storeCell(0, first)} ${alone(op, 1)} ${done(2)}`);
+    fuse('pair', [`stx_stack${first}`, `${op}64`], `${storeFrame(0, first)} ${alone(op, 1)} ${done(2)}`);
+    fuse('pair', [`${op}64`, `stx_stack${first}`], `${alone(op, 0)} ${storeFrame(1, first)} ${done(2)}`);
+    fuse('pair', [`ldx_stack${first}`, `${op}64`], `${loadFrame(0, first)} ${alone(op, 1)} ${done(2)}`);
   }
   for (const width of [64, 32]) {
     for (const c of ['jeq', 'jne', 'jgt', 'jlt']) {
@@ -177,4 +213,41 @@ for (const first of WIDTHS) {
       );
     }
   }
+  for (const second of WIDTHS) {
+    fuse(
+      'pair',
+      [`stx_stack${first}`, `stx_stack${second}`],
+      `${storeFrame(0, first)} ${storeFrame(1, second)} ${done(2)}`,
+    );
+  }
+  fuse(
+    'pair',
+    [`stx_stack${first}`, `ldx_stack${first}`],
+    `${storeFrame(0, first)} ${loadFrame(1, first)} ${done(2)}`,
+  );
+  fuse(
+    'pair',
+    [`ldx_stack${first}`, `ldx_stack${first}`],
+    `${loadFrame(0, first)} ${loadFrame(1, first)} ${done(2)}`,
+  );
+  fuse(
+    'pair',
+    [`ldx_stack${first}`, `stx_stack${first}`],
+    `${loadFrame(0, first)} ${storeFrame(1, first)} ${done(2)}`,
+  );
+  for (const op of ['mov', 'add', 'xor']) {
+    const both = `${storeFrame(0, first)} ${loadFrame(1, first)}`;
+    fuse('pair', [`stx_stack${first}`, `ldx_stack${first}`, `${op}64`], `${both} ${alone(op, 2)} ${done(3)}`);
+  }
 }
+
+/** Calls of plain helpers, with the moves that surround them. */
+const call = (k) => `if (callPlain(pc + ${16 * (k + 1)}, b, load<i32>(pc, ${at(k, 8)}))) return STOP_HELPER;`;
+fuse('pair', ['mov64', 'call_plain'], `${alone('mov', 0)} ${call(1)} ${done(2)}`);
+fuse(
+  'pair',
+  ['ld_imm64', 'call_plain'],
+  `store<i64>(${D(0)}, load<i64>(pc, 8), HOT_REGS); ${call(1)} ${done(2)}`,
+);
+fuse('pair', ['mov64', 'call_plain', 'mov64'], `${alone('mov', 0)} ${call(1)} ${alone('mov', 2)} ${done(3)}`);
+fuse('pair', ['call_plain', 'mov64'], `${call(0)} ${alone('mov', 1)} ${done(2)}`);

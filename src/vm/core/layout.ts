@@ -50,6 +50,8 @@ export const HOT_SIZE = 160 + 8 * 56;
 /** Engine-wide words. Window's first offset and its length less `WINDOW_SLACK` (i64 each). */
 export const WINDOW_START = HOT + 1024;
 export const WINDOW_LENGTH = HOT + 1032;
+/** Not 0: the host wants the core to return after the current plain helper (i32). */
+export const HOT_STOP_ASKED = HOT + 1040;
 /** Bytes at the end of memory that are never handed out, so that one comparison serves all access sizes. */
 export const WINDOW_SLACK = 16;
 

@@ -5,7 +5,18 @@
  */
 
 import { fault, forbidden } from './access';
-import { enter, leave, packetPointer, plain, sdiv32, sdiv64, smod32, smod64, stop, tailCall } from './calls';
+import {
+  callPlain,
+  enter,
+  leave,
+  packetPointer,
+  sdiv32,
+  sdiv64,
+  smod32,
+  smod64,
+  stop,
+  tailCall,
+} from './calls';
 import {
   CELL,
   HOT_BUDGET,
