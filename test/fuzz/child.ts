@@ -39,7 +39,7 @@ function run(job: Job): Answer {
   for (; number < job.to; number += job.step) {
     note.setFloat64(0, number);
     writeSync(progressFd, note, 0, 8, 0);
-    const mutant = makeMutant(corpus, seed, number);
+    const mutant = makeMutant(corpus, seed, number, job.kinds);
     const start = performance.now();
     let suspect: Suspect | undefined;
     let verdict: string | undefined;
@@ -64,4 +64,5 @@ function run(job: Job): Answer {
   return { next, loaded, refused, refusals: [...refusals], suspects };
 }
 
+process.send?.('ready');
 process.on('message', (job: Job) => process.send?.(run(job)));

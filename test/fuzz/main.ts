@@ -1,6 +1,6 @@
 /**
- * The mutation fuzzer's command: `npm run fuzz -- --seconds N --seed S [--corpus DIR-OR-FILE]… [--jobs N] [--out DIR]`
- * and `--replay FILE…`. Each mutant has to end in a typed error or a sound load within a second and 256 MiB. Findings
+ * The mutation fuzzer's command: `npm run fuzz -- --seconds N --seed S [--corpus DIR-OR-FILE]… [--jobs N] [--out DIR]
+ * [--kinds object,btf,program,classic,asm,pcap]` and `--replay FILE…`. Each mutant has to end in a typed error or a sound load within a second and 256 MiB. Findings
  * are written as reproducer files named after seed and number; the exit code is 1 when there are any.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,6 +16,14 @@ import { supervise } from './supervisor.js';
 /** Reproducers kept of findings with the same first lines. */
 const KEEP_ALIKE = 3;
 
+function kindsOf(text: string): MutantKind[] {
+  return text.split(',').map((name) => {
+    const kind = MUTANT_KINDS.find((known) => known === name);
+    if (kind === undefined) throw new Error(`--kinds wants some of ${MUTANT_KINDS.join(',')}`);
+    return kind;
+  });
+}
+
 function options() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -25,6 +33,7 @@ function options() {
       corpus: { type: 'string', multiple: true, default: [] },
       jobs: { type: 'string', default: '1' },
       out: { type: 'string', default: join(tmpdir(), 'bpflab-fuzz-findings') },
+      kinds: { type: 'string', default: MUTANT_KINDS.join(',') },
       replay: { type: 'boolean', default: false },
       codes: { type: 'boolean', default: false },
     },
@@ -37,6 +46,7 @@ function options() {
   };
   return {
     ...values,
+    kinds: kindsOf(values.kinds),
     seconds: number('seconds'),
     seed: number('seed'),
     jobs: Math.max(1, number('jobs')),
@@ -57,6 +67,7 @@ class Findings {
 
   constructor(
     readonly corpus: readonly Seed[],
+    readonly kinds: readonly MutantKind[],
     readonly folder: string,
   ) {}
 
@@ -67,7 +78,7 @@ class Findings {
     this.#counts.set(key, count);
     if (count > KEEP_ALIKE) return;
     const { seed, number } = suspect;
-    const { kind, bytes } = makeMutant(this.corpus, seed, number);
+    const { kind, bytes } = makeMutant(this.corpus, seed, number, this.kinds);
     mkdirSync(this.folder, { recursive: true });
     const file = join(this.folder, `seed${seed}-${number}.${kind}`);
     writeFileSync(file, bytes);
@@ -97,15 +108,22 @@ function replay(files: readonly string[]): number {
 }
 
 async function main(): Promise<number> {
-  const { seconds, seed, jobs, corpus: folders, out, positionals, codes, ...rest } = options();
+  const { seconds, seed, jobs, kinds, corpus: folders, out, positionals, codes, ...rest } = options();
   if (rest.replay) return replay(positionals) === 0 ? 0 : 1;
   const paths = ['programs', ...folders];
   const corpus = readCorpus(paths);
   if (corpus.length === 0) throw new Error(`no objects in ${paths.join(', ')}`);
   console.log(`${corpus.length} seeds, seed ${seed}, ${seconds} s, ${jobs} at a time`);
-  const findings = new Findings(corpus, out);
+  const findings = new Findings(corpus, kinds, out);
   const start = performance.now();
-  const totals = await supervise({ corpus: paths, seed, seconds, jobs, onFinding: (f) => findings.add(f) });
+  const totals = await supervise({
+    corpus: paths,
+    seed,
+    kinds,
+    seconds,
+    jobs,
+    onFinding: (f) => findings.add(f),
+  });
   const spent = (performance.now() - start) / 1000;
   const { mutants, loaded, refused, refusals } = totals;
   if (codes)

@@ -4,20 +4,25 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { decodeInsns, disassemble } from '../../src/isa/index.js';
 import { MAX_MUTANT_BYTES, mutateBytes } from './bytes.js';
 import { type Fields, findBtfFields, findFields } from './fields.js';
-import { disturbedProgram, randomClassic, randomProgram } from './programs.js';
+import { disturbedProgram, randomClassic, randomProgram, validProgram } from './programs.js';
 import { Rng } from './rng.js';
 import { mutateStructure } from './structure.js';
 
-/** An object file, BTF alone, an eBPF instruction stream, a classic one. */
-export const MUTANT_KINDS = ['object', 'btf', 'program', 'classic'] as const;
+/** An object file, BTF alone, an eBPF instruction stream, a classic one, assembler text, a packet capture. */
+export const MUTANT_KINDS = ['object', 'btf', 'program', 'classic', 'asm', 'pcap'] as const;
 export type MutantKind = (typeof MUTANT_KINDS)[number];
 
 export interface Mutant {
   readonly kind: MutantKind;
   readonly bytes: Uint8Array;
 }
+
+/** What is no object: the capture of the project's own programs, and listings to assemble. */
+const CAPTURE = fileURLToPath(new URL('../../programs/data/traffic.pcap', import.meta.url));
 
 export interface Seed {
   readonly name: string;
@@ -86,25 +91,72 @@ function mutateBtf(seed: Seed, other: Seed, rng: Rng): Uint8Array {
   return bytes;
 }
 
-const KIND_WEIGHTS: Record<MutantKind, number> = { object: 72, btf: 8, program: 14, classic: 6 };
+function makeProgram(code: Uint8Array, rng: Rng): Uint8Array {
+  if (rng.oneIn(2)) return validProgram(rng);
+  return code.length === 0 || rng.oneIn(2) ? randomProgram(rng) : disturbedProgram(code, rng);
+}
 
-/** The mutant with this number. `corpus` holds at least one seed. */
-export function makeMutant(corpus: readonly Seed[], seed: number, number: number): Mutant {
+let capture: Uint8Array | undefined;
+
+/** A piece of the capture, its bytes mutated. */
+function mutateCapture(rng: Rng): Uint8Array {
+  capture ??= new Uint8Array(readFileSync(CAPTURE));
+  let bytes: Uint8Array = capture.slice(0, 24 + rng.below(600));
+  for (let i = rounds(rng); i > 0; i--) bytes = mutateBytes(bytes, capture, rng);
+  return bytes;
+}
+
+/** A listing in either dialect, its characters mutated. */
+function mutateListing(code: Uint8Array, rng: Rng): Uint8Array {
+  const stream = code.length === 0 || rng.oneIn(2) ? randomProgram(rng) : disturbedProgram(code, rng);
+  const insns = decodeInsns(stream.subarray(0, stream.length - (stream.length % 8)));
+  const dialect = rng.oneIn(2) ? 'llvm' : 'kernel';
+  const lines = disassemble(insns, { dialect }).map((line) => line.text);
+  if (rng.oneIn(3))
+    lines.splice(
+      rng.below(lines.length),
+      0,
+      rng.pick(['L:', 'goto L', 'r0 = 0x1 ll', 'if r1 s> -1 goto +0 <x>', '0:']),
+    );
+  const text = new TextEncoder().encode(lines.join('\n'));
+  let bytes: Uint8Array = text.slice();
+  for (let i = rounds(rng); i > 0; i--) bytes = mutateBytes(bytes, text, rng);
+  return bytes;
+}
+
+const KIND_WEIGHTS: Record<MutantKind, number> = {
+  object: 70,
+  btf: 8,
+  program: 12,
+  classic: 5,
+  asm: 3,
+  pcap: 2,
+};
+
+/** The mutant with this number, of one of the kinds. `corpus` holds at least one seed. */
+export function makeMutant(
+  corpus: readonly Seed[],
+  seed: number,
+  number: number,
+  kinds: readonly MutantKind[] = MUTANT_KINDS,
+): Mutant {
   const rng = new Rng(seed, number);
   const from = rng.pick(corpus);
   const other = rng.pick(corpus);
-  const kind = rng.weighted(KIND_WEIGHTS);
+  const weights = Object.fromEntries(kinds.map((name) => [name, KIND_WEIGHTS[name]]));
+  const kind = rng.weighted(weights as Record<MutantKind, number>);
   switch (kind) {
     case 'object':
       return { kind, bytes: mutateObject(from, other, rng) };
     case 'btf':
       return { kind, bytes: mutateBtf(from, other, rng) };
     case 'program':
-      return {
-        kind,
-        bytes: from.code.length === 0 || rng.oneIn(2) ? randomProgram(rng) : disturbedProgram(from.code, rng),
-      };
+      return { kind, bytes: makeProgram(from.code, rng) };
     case 'classic':
       return { kind, bytes: randomClassic(rng) };
+    case 'asm':
+      return { kind, bytes: mutateListing(from.code, rng) };
+    case 'pcap':
+      return { kind, bytes: mutateCapture(rng) };
   }
 }

@@ -14,11 +14,13 @@ import {
   encodeInsns,
   type Insn,
 } from '../../src/isa/index.js';
+import { readPcap } from '../../src/kernel/net/pcap.js';
 import { dumpC } from '../../src/object/btf/dump/c.js';
 import { Btf } from '../../src/object/btf/index.js';
 import { loadTargetBtf } from '../../src/object/btf/target.js';
 import { type BpfObject, openObject, relocateObject } from '../../src/object/index.js';
 import { programListing } from '../../src/report/disasm.js';
+import { frameText } from '../../src/report/frame.js';
 import { inspectText, summarise } from '../../src/report/inspect.js';
 import { runInEngine } from './engine-run.js';
 import { runInLab } from './lab-run.js';
@@ -129,6 +131,20 @@ function judgeClassic(bytes: Uint8Array): string | undefined {
   return codes[0] === undefined || codes[1] === undefined ? undefined : codes[0];
 }
 
+function judgeListing(bytes: Uint8Array): string | undefined {
+  return refusal(() => {
+    const insns = assemble(Buffer.from(bytes).toString('latin1'));
+    disassembleAll(insns);
+    encodeInsns(insns);
+  });
+}
+
+function judgeCapture(bytes: Uint8Array): string | undefined {
+  return refusal(() => {
+    for (const { data } of readPcap(bytes)) frameText(data);
+  });
+}
+
 /**
  * Runs one mutant, `inKernel`: in the simulated kernel, too, which takes longer than all the rest. Returns the code of
  * the error that refused it, or undefined; throws findings.
@@ -143,6 +159,10 @@ export function judge({ kind, bytes }: Mutant, inKernel = true): string | undefi
       return judgeProgram(bytes);
     case 'classic':
       return judgeClassic(bytes);
+    case 'asm':
+      return judgeListing(bytes);
+    case 'pcap':
+      return judgeCapture(bytes);
   }
 }
 

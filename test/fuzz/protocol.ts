@@ -1,8 +1,10 @@
 /** What the fuzzer's parent and children say to each other. */
+import type { MutantKind } from './mutants.js';
 
 /** Mutants `from`, `from + step`, … below `to`. */
 export interface Job {
   readonly seed: number;
+  readonly kinds: readonly MutantKind[];
   readonly from: number;
   readonly to: number;
   readonly step: number;

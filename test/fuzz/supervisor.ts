@@ -8,6 +8,7 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { MutantKind } from './mutants.js';
 import type { Answer, Job, Suspect } from './protocol.js';
 
 /** Heap of a child: so that garbage is not taken for use. */
@@ -26,6 +27,7 @@ export interface Totals {
 export interface SuperviseOptions {
   readonly corpus: readonly string[];
   readonly seed: number;
+  readonly kinds: readonly MutantKind[];
   readonly seconds: number;
   readonly jobs: number;
   readonly onFinding: (suspect: Suspect) => void;
@@ -45,6 +47,18 @@ class Child {
     const program = fileURLToPath(new URL('./child.ts', import.meta.url));
     this.#process = fork(program, [this.#progress, ...corpus], {
       execArgv: [...process.execArgv, `--max-old-space-size=${HEAP_MB}`, '--max-semi-space-size=8'],
+    });
+  }
+
+  /** Resolves when the child has warmed up; rejects when it cannot even do that. */
+  ready(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const failed = (): void => reject(new Error('the seeds themselves end the fuzzing process'));
+      this.#process.once('exit', failed);
+      this.#process.once('message', () => {
+        this.#process.off('exit', failed);
+        resolve();
+      });
     });
   }
 
@@ -119,10 +133,16 @@ function add(totals: Totals, answer: Answer): void {
 
 /** Runs a suspect once more, alone; what it is guilty of, or undefined. */
 async function confirm(options: SuperviseOptions, { seed, number }: Suspect): Promise<Suspect | undefined> {
-  const child = new Child(options.corpus);
-  const answer = await child.run({ seed, from: number, to: number + 1, step: 1 });
+  const child = await start(options.corpus);
+  const answer = await child.run({ seed, kinds: options.kinds, from: number, to: number + 1, step: 1 });
   child.end();
   return answer.suspects[0];
+}
+
+async function start(corpus: readonly string[]): Promise<Child> {
+  const child = new Child(corpus);
+  await child.ready();
+  return child;
 }
 
 async function work(
@@ -131,11 +151,11 @@ async function work(
   deadline: number,
   totals: Totals,
 ): Promise<void> {
-  const { corpus, seed, jobs } = options;
-  let child = new Child(corpus);
+  const { corpus, seed, jobs, kinds } = options;
+  let child = await start(corpus);
   let next = lane;
   while (Date.now() < deadline) {
-    const answer = await child.run({ seed, from: next, to: next + BATCH * jobs, step: jobs });
+    const answer = await child.run({ seed, kinds, from: next, to: next + BATCH * jobs, step: jobs });
     add(totals, answer);
     next = answer.next;
     for (const suspect of answer.suspects) {
@@ -144,7 +164,7 @@ async function work(
     }
     if (child.ended || answer.suspects.some(({ reason }) => reason === 'memory')) {
       child.end();
-      child = new Child(corpus);
+      child = await start(corpus);
     }
   }
   child.end();

@@ -6,7 +6,8 @@
  *
  * One JSON line an object ("maps") and one a program ("insns", "func_info", "line_info", ...). In LD_IMM64
  * with source 1 or 2 the immediate is an index into the object's list of maps. Each program is loaded alone
- * in a child process. Build: cc -O2 capture.c -lbpf -lelf -lz
+ * in a child process. CAPTURE_BTF names other types to relocate for (CO-RE) than the running kernel's.
+ * Build: cc -O2 capture.c -lbpf -lelf -lz
  */
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
@@ -391,7 +392,7 @@ static void put_infos(const struct request *r)
 
 static struct bpf_object *open_object(const char *path)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .relaxed_maps = true);
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .relaxed_maps = true, .btf_custom_path = getenv("CAPTURE_BTF"));
 	struct bpf_object *obj = bpf_object__open_file(path, &opts);
 	struct bpf_map *m;
 	if (!obj || libbpf_get_error(obj))
