@@ -46,6 +46,7 @@ export function outputHelpers(kernel: Machine): HelperTable {
     ringbuf_discard: (call) => commit(kernel, call, true),
     ringbuf_query: (call) => mapArgOf(kernel, call, 1, RingbufMap).query(flagsArg(call, 2)),
     perf_event_output: (call) => perfOutput(kernel, call, 0n, () => new Uint8Array(0)),
+    xdp_output: (call) => xdpOutput(kernel, call),
     get_stackid: (call) => getStackId(kernel, call),
     get_stack: (call) => getStack(kernel, call),
   });
@@ -87,6 +88,22 @@ export function perfOutput(
   sample.set(extra, size);
   event.samples.push(sample);
   return 0;
+}
+
+/** Offsets in struct xdp_buff, which tracing programs on XDP get as an argument (include/net/xdp.h). */
+const XDP_BUFF_DATA = 0;
+const XDP_BUFF_DATA_END = 8;
+
+/** bpf_xdp_output: a sample with the start of the packet of the traced XDP program. */
+function xdpOutput(kernel: Machine, call: HelperCall): number {
+  const buff = call.pointer(1, XDP_BUFF_DATA_END + 8);
+  const { memory } = kernel;
+  const data = memory.view.getBigUint64(buff + XDP_BUFF_DATA, true);
+  const length = memory.view.getBigUint64(buff + XDP_BUFF_DATA_END, true) - data;
+  return perfOutput(kernel, call, PerfOutputFlag.BPF_F_CTXLEN_MASK, (size) => {
+    const at = memory.offsetOf(data, size);
+    return BigInt(size) > length || at < 0 ? undefined : memory.u8.slice(at, at + size);
+  });
 }
 
 function traceFor(kernel: Machine, flags: number): BigUint64Array {
