@@ -187,7 +187,7 @@ for (const form of ['abs', 'ind']) {
 /** Calls. `OFF` of a local call is a displacement; of helper calls the host's index is the immediate. */
 const RESUME = 'pc = load<i32>(HOT_PC); b = load<i32>(HOT_BUDGET); continue;';
 op('call_local', `const s = enter<C>(pc, b); if (s >= 0) return s; ${RESUME}`);
-op('call_plain', `pc += CELL; if (callPlain(pc, b, load<i32>(pc, -8))) return STOP_HELPER; continue;`);
+op('call_plain', `if (callPlain(pc + CELL, b, ${IMM32})) return STOP_HELPER; ${NEXT}`);
 op('call_flow', `store<i32>(HOT_CALLEE, ${IMM32}); return stop(pc + CELL, b, STOP_FLOW);`);
 op('call_const', `${set(IMM, '0')} ${NEXT}`);
 op('call_slot32', `${set(`<i64>load<u32>(<usize>${IMM32})`, '0')} ${NEXT}`);
