@@ -11,6 +11,8 @@ export interface Core {
   runChecked(): number;
   step(): number;
   stepChecked(): number;
+  /** Puts the hot block at the start of a run: first cell, end of the entry's frame. */
+  begin(pc: number, top: number, checked: number): void;
   /** Pushes a frame for the function at cell `target`: −1, or why it cannot. */
   push(checked: number, target: number, back: number, kind: number): number;
   /** Opens (−1) or closes (0) the current frame's stack. */

@@ -10,21 +10,15 @@ import {
   HOT,
   HOT_BUDGET,
   HOT_CALLEE,
-  HOT_DEPTH,
   HOT_FAULT_ADDRESS,
   HOT_FAULT_SIZE,
   HOT_FAULT_STORE,
-  HOT_MAY_GOTO,
   HOT_PACKET,
   HOT_PACKET_LEN,
   HOT_PACKET_NET,
   HOT_PC,
   HOT_REGS,
-  HOT_STACK_TOP,
-  HOT_TAIL_CALLS,
   MAX_FRAMES,
-  MAY_GOTO_LOOPS,
-  STACK_FRAME,
   STACK_SIZE,
   STOP_ACCESS,
   STOP_CALL,
@@ -48,7 +42,6 @@ import type { Caller, Fault, FaultKind, Region, RegValue, RunResult, StartOption
 export const DEFAULT_FUEL = 1_000_000_000;
 /** Instructions between returns to the host, so that code that the JavaScript engine has optimised meanwhile is entered. */
 const SLICE = 1 << 20;
-const FRAME_POINTER = 10;
 
 /**
  * Why `resume` returned. `exit` and `fault` end the run. `yield`: a plain helper asked for it. `slice`: the
@@ -91,6 +84,8 @@ export class Execution implements Caller {
   /** Instructions that the current slice may execute; means nothing outside the core. */
   private slice = 0;
   private inCore = false;
+  /** Started and neither exited nor stopped. */
+  private live = false;
   /** Nested activations of the core by this execution. */
   private active = 0;
   private quantum: number | undefined;
@@ -118,30 +113,23 @@ export class Execution implements Caller {
       throw new VmStateError('VM_STATE', 'the program was unloaded', { symbol: program.name });
     const { engine } = this;
     engine.switchTo(this);
-    const { memory, call } = engine;
-    const { i32 } = memory;
-    this.closeFrames();
+    // The frames of a run that was left half-way.
+    if (this.live) this.closeFrames();
+    this.live = true;
     this.program = program;
     this.fault = undefined;
     this.flow = undefined;
     this.fuel = options.fuel ?? DEFAULT_FUEL;
     this.executed = 0;
-    const top = this.stack.address32 + STACK_SIZE;
-    call.i32.fill(0);
-    call.i64[FRAME_POINTER] = memory.addressOf(top);
-    memory.u8.fill(0, top - STACK_FRAME, top);
-    i32[HOT_PC >> 2] = program.start;
-    i32[HOT_BUDGET >> 2] = program.start;
-    i32[HOT_DEPTH >> 2] = 0;
-    i32[HOT_TAIL_CALLS >> 2] = 0;
-    i32[HOT_STACK_TOP >> 2] = top;
-    i32[HOT_MAY_GOTO >> 2] = MAY_GOTO_LOOPS;
+    engine.core.begin(program.start, this.stack.address32 + STACK_SIZE, program.checked ? 1 : 0);
     const { args, packet } = options;
     if (args !== undefined) for (let i = 0; i < args.length && i < 5; i++) this.setReg(i + 1, args[i]!);
-    i32[HOT_PACKET >> 2] = packet?.region.address32 ?? 0;
-    i32[HOT_PACKET_LEN >> 2] = packet?.length ?? packet?.region.size ?? 0;
-    i32[HOT_PACKET_NET >> 2] = packet?.networkOffset ?? 0;
-    if (program.checked) engine.core.shadowCurrentFrame(-1);
+    if (packet !== undefined) {
+      const { i32 } = engine.memory;
+      i32[HOT_PACKET >> 2] = packet.region.address32;
+      i32[HOT_PACKET_LEN >> 2] = packet.length ?? packet.region.size;
+      i32[HOT_PACKET_NET >> 2] = packet.networkOffset ?? 0;
+    }
     // A helper may prepare another run without losing its caller's registers.
     if (engine.running !== undefined) engine.switchTo(engine.running);
   }
@@ -388,6 +376,7 @@ export class Execution implements Caller {
       case STOP_EXIT:
         if (this.executed > this.fuel) return this.spent();
         if (this.program.checked) this.engine.core.shadowCurrentFrame(0);
+        this.live = false;
         return 'exit';
       case STOP_RETURN:
         return 'return';
@@ -467,6 +456,7 @@ export class Execution implements Caller {
 
   /** Takes all frames away from checked programs: nothing of this run's stack can be touched any more. */
   private closeFrames(): void {
+    this.live = false;
     this.engine.memory.protect(this.stack.address32, STACK_SIZE, 'none');
   }
 

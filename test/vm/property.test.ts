@@ -15,6 +15,8 @@ const VALUES = [0, 1, 2, -1, -2, 31, 32, 63, 64, 127, 128, 255, 0x7fffffff, -0x8
 /** Registers that programs compute with; r9 counts the loop. Few, so that neighbours depend on each other. */
 const REGISTERS = [0, 1, 2, 3];
 const COUNTER = 9;
+/** Holds the frame pointer, so that accesses through it take the checked way. */
+const POINTER = 6;
 const ROUNDS = 5;
 
 interface Pick {
@@ -23,6 +25,7 @@ interface Pick {
   readonly src: number;
   readonly imm: number;
   readonly slot: number;
+  readonly base: number;
 }
 
 const pick: fc.Arbitrary<Pick> = fc.record({
@@ -31,10 +34,11 @@ const pick: fc.Arbitrary<Pick> = fc.record({
   src: fc.constantFrom(...REGISTERS),
   imm: fc.oneof(fc.constantFrom(...VALUES), fc.integer({ min: -0x80000000, max: 0x7fffffff })),
   slot: fc.nat(63),
+  base: fc.constantFrom(10, POINTER),
 });
 
 /** The instruction that a pick means; `left` instructions follow it within the loop's body. */
-function build({ row, dst, src, imm, slot }: Pick, left: number): Insn {
+function build({ row, dst, src, imm, slot, base }: Pick, left: number): Insn {
   const off = -8 * (slot + 1);
   switch (row.form) {
     case 'alu':
@@ -44,11 +48,11 @@ function build({ row, dst, src, imm, slot }: Pick, left: number): Insn {
     case 'movsx':
       return makeInsn(row.name, { dst, src });
     case 'ldx':
-      return makeInsn(row.name, { dst, src: 10, off });
+      return makeInsn(row.name, { dst, src: base, off });
     case 'st':
-      return makeInsn(row.name, { dst: 10, off, imm });
+      return makeInsn(row.name, { dst: base, off, imm });
     case 'stx':
-      return makeInsn(row.name, { dst: 10, src, off });
+      return makeInsn(row.name, { dst: base, src, off });
     case 'ja':
       return makeInsn(row.name, { off: Math.min(left, slot % 4) });
     default: {
@@ -66,6 +70,7 @@ function program(picks: readonly Pick[], start: readonly number[]): Insn[] {
   const body = picks.map((p, i) => build(p, picks.length - 1 - i));
   return [
     ...head,
+    makeInsn('mov64_reg', { dst: POINTER, src: 10 }),
     makeInsn('mov64_imm', { dst: COUNTER, imm: ROUNDS }),
     ...body,
     makeInsn('sub64_imm', { dst: COUNTER, imm: 1 }),

@@ -28,6 +28,7 @@ import {
   STOP_EXIT,
   STOP_FUEL,
   STOP_RETURN,
+  WINDOW_HIGH,
 } from './layout';
 
 /**
@@ -63,6 +64,20 @@ function shadowFrame(top: u32, value: i64): void {
   let p = (top - STACK_FRAME) >> 3;
   const end = p + STACK_FRAME / 8;
   for (; p < end; p += 8) store<i64>(p, value, SHADOW_BASE);
+}
+
+/** Puts the hot block at the start of a run: cell `pc`, a zeroed frame below memory offset `top`. */
+export function begin(pc: i32, top: i32, checked: i32): void {
+  for (let i: usize = 0; i < 80; i += 8) store<i64>(HOT_REGS + i, 0);
+  store<i64>(HOT_REGS, ((<i64>WINDOW_HIGH) << 32) | top, 80);
+  store<i32>(HOT_PC, pc);
+  store<i32>(HOT_BUDGET, pc);
+  store<i32>(HOT_DEPTH, 0);
+  store<i32>(HOT_TAIL_CALLS, 0);
+  store<i32>(HOT_MAY_GOTO, MAY_GOTO_LOOPS);
+  store<i32>(HOT_PACKET_LEN, 0);
+  memory.fill(top - STACK_FRAME, 0, STACK_FRAME);
+  if (checked) shadowFrame(top, -1);
 }
 
 /** Opens (−1) or closes (0) the current frame's stack to checked programs. */

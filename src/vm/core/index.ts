@@ -1,4 +1,4 @@
 /** What the host may call. */
 
-export { push, shadowCurrentFrame } from './calls';
+export { begin, push, shadowCurrentFrame } from './calls';
 export { run, runChecked, step, stepChecked } from './loop';

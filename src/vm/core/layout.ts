@@ -25,8 +25,6 @@ export const HOT_TAIL_CALLS = HOT + 108;
 export const HOT_FAULT_ADDRESS = HOT + 112;
 export const HOT_FAULT_SIZE = HOT + 120;
 export const HOT_FAULT_STORE = HOT + 124;
-/** Memory offset of frame 0's top (the value of r10 in the entry function, low half). */
-export const HOT_STACK_TOP = HOT + 128;
 /** Packet for LD_ABS and LD_IND: memory offset, linear length, network header's offset in it. */
 export const HOT_PACKET = HOT + 132;
 export const HOT_PACKET_LEN = HOT + 136;
