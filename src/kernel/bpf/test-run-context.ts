@@ -40,7 +40,9 @@ export function testRunContext(kernel: Kernel, prog: BpfProg, attr: TestRunAttr)
   const data = attr.dataIn ?? new Uint8Array(0);
   const [start, end] = dataFields(layout);
   requireInput(data.length === 0 || start !== undefined, prog, `${progTypeName(type)} programs take no data`);
-  const context = kernel.engine.alloc(Math.max(8, bytes.length), 'readwrite');
+  // A tracepoint's record may be read to the longest that there can be; what is not given is zero.
+  const room = type === ProgType.tracepoint ? MAX_TRACE_SIZE : Math.max(8, bytes.length);
+  const context = kernel.engine.alloc(room, 'readwrite');
   const buffer = kernel.engine.alloc(data.length, 'readwrite');
   try {
     context.bytes.set(bytes);
