@@ -1,6 +1,7 @@
 /** Runs a program to its end on a context, and turns a fault into an error that names the source line. */
 import type { Fault, RunResult, StartOptions } from '../../vm/index.js';
 import { ProgramFaultError } from '../errors.js';
+import type { CallchainInput } from '../events/callchain.js';
 import type { Kernel } from '../kernel.js';
 import { type BpfProg, sourcePlace } from './prog.js';
 
@@ -19,14 +20,14 @@ export interface RunOptions {
   readonly fuel?: number;
   readonly timer?: RunTimer;
   /** Return addresses that `bpf_get_stackid` and `bpf_get_stack` find, innermost first. */
-  readonly callchain?: { readonly kernel?: readonly bigint[]; readonly user?: readonly bigint[] };
+  readonly callchain?: CallchainInput;
 }
 
 /** What came of the last of `repeat` runs, with the instructions of all. Throws `ProgramFaultError`. */
 export function runProg(kernel: Kernel, prog: BpfProg, start: StartOptions, options: RunOptions): RunResult {
   const { repeat = 1, fuel = DEFAULT_RUN_FUEL, timer } = options;
   const { engine } = kernel;
-  kernel.callchain.set(options.callchain?.kernel ?? [], options.callchain?.user ?? []);
+  kernel.callchain.set(options.callchain);
   const startOptions = { ...start, fuel };
   let instructions = 0;
   let r0 = 0n;

@@ -8,6 +8,7 @@ import { type ContextLayout, offsetOf } from '../../abi/context/layout.js';
 import { MAX_TRACE_SIZE, MAX_TRACING_ARGS } from '../../abi/context/tracing.js';
 import { ProgType, progTypeName } from '../../abi/prog-types.js';
 import { SyscallError } from '../errors.js';
+import type { CallchainInput } from '../events/callchain.js';
 import type { Kernel } from '../kernel.js';
 import type { BpfProg } from './prog.js';
 import { runProg } from './run-prog.js';
@@ -69,10 +70,7 @@ export function testRunContext(kernel: Kernel, prog: BpfProg, attr: TestRunAttr)
 }
 
 /** Where registers say that something was interrupted, a stack trace has at least that place. */
-function interruptedAt(
-  layout: ContextLayout | undefined,
-  context: Uint8Array,
-): NonNullable<TestRunAttr['callchain']> {
+function interruptedAt(layout: ContextLayout | undefined, context: Uint8Array): CallchainInput {
   const ip = layout?.fields.find(({ name }) => name === 'ip' || name === 'regs.ip');
   if (ip === undefined) return {};
   const address = new DataView(context.buffer).getBigUint64(ip.offset, true);
