@@ -1,7 +1,9 @@
 /** Inputs that the fuzzer broke something with, each in its smallest form: they must be refused properly for ever. */
 import { expect, test } from '@jest/globals';
 import { BpflabError } from '../../src/errors.js';
+import { assemble } from '../../src/isa/index.js';
 import { Btf, encodeBtf } from '../../src/object/btf/index.js';
+import { Engine, type HelperDef } from '../../src/vm/index.js';
 
 interface Regression {
   readonly what: string;
@@ -44,4 +46,16 @@ test.each(ROWS.map((row) => [row.what, row] as const))('%s', (_, { run, code }) 
   const refusal = error as BpflabError;
   expect(refusal.code).toBe(code);
   expect(refusal.message).toMatch(/^[^\p{Cc}]+$/u);
+});
+
+test('plain helpers did not run with exact fuel', () => {
+  const engine = new Engine({ memoryLimitBytes: 1 << 20 });
+  const insns = assemble('r1 = 1\nr2 = 2\ncall 1\nr0 += 1\nexit');
+  const add: HelperDef = { kind: 'plain', name: 'add', run: (call) => call.arg(1) + call.arg(2) };
+  for (const exactFuel of [true, false]) {
+    for (const checked of [true, false]) {
+      const program = engine.load({ name: 'helper', insns }, { exactFuel, checked, helpers: () => add });
+      expect(engine.run(program)).toEqual({ r0: 4n, instructions: 5 });
+    }
+  }
 });

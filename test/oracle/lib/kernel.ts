@@ -36,6 +36,7 @@ export interface KernelAnswer {
   readonly errno?: number;
   readonly map?: number;
   readonly log?: string;
+  readonly runs?: readonly { readonly errno: number; readonly retval?: number }[];
 }
 
 const kraw = join(SHARED_ORACLE, 'kraw.py');
