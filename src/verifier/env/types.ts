@@ -1,0 +1,74 @@
+/**
+ * What the rules of this folder ask about a program, and how they refuse: a program's environment is all that
+ * Linux knows before it looks at the first instruction (`struct bpf_prog`, `bpf_prog_aux`, the loader's
+ * capabilities, the kernel's configuration). Reference: Linux 6.18.
+ */
+
+/** Parts of Linux that a kernel may be built or booted without. */
+export type KernelFeature =
+  /** CONFIG_BPF_KPROBE_OVERRIDE: `bpf_override_return`. */
+  | 'kprobe_override'
+  /** CONFIG_BPF_LIRC_MODE2: infrared decoders. */
+  | 'lirc'
+  /** Absent where lockdown forbids `bpf_probe_write_user`. */
+  | 'probe_write_user'
+  /** CONFIG_PREEMPT_RT. */
+  | 'preempt_rt';
+
+/** The kernel's configuration. */
+export interface EnvConfig {
+  readonly features: ReadonlySet<KernelFeature>;
+}
+
+/** What the loader may do. */
+export interface Capabilities {
+  readonly bpf: boolean;
+  readonly perfmon: boolean;
+  readonly netAdmin: boolean;
+}
+
+/** What a BTF-attached program hangs on: `attach_btf_id` resolved. */
+export interface AttachTarget {
+  /** The kernel function's or type's name: `bpf_lsm_file_open`, `bpf_iter_tcp`, `btf_trace_sched_switch`. */
+  readonly name: string;
+  /** The function returns nothing. */
+  readonly returnsVoid?: boolean;
+  /** struct_ops: byte offset of the member that the program implements, and its name. */
+  readonly member?: string;
+}
+
+export interface ProgEnv {
+  /** `ProgType` number; for `ext` programs that of the program they replace, once known. */
+  readonly type: number;
+  /** `AttachType` number, after `fixupAttachType`. */
+  readonly expectedAttachType: number;
+  /** `BPF_F_SLEEPABLE`. */
+  readonly sleepable: boolean;
+  /** The licence is GPL compatible. */
+  readonly gpl: boolean;
+  readonly capabilities: Capabilities;
+  readonly config: EnvConfig;
+  readonly attach?: AttachTarget;
+}
+
+/** A rule says no: the errno that `bpf()` returns (positive) and the line of the log, empty where Linux says nothing. */
+export interface Refusal {
+  readonly errno: number;
+  readonly message: string;
+}
+
+/** True for a refusal among other answers. */
+export function isRefusal(answer: object): answer is Refusal {
+  return 'errno' in answer && 'message' in answer;
+}
+
+export const FULL_CAPABILITIES: Capabilities = { bpf: true, perfmon: true, netAdmin: true };
+export const NO_CAPABILITIES: Capabilities = { bpf: false, perfmon: false, netAdmin: false };
+
+/** A kernel with everything built in, not PREEMPT_RT. */
+export const FULL_CONFIG: EnvConfig = {
+  features: new Set<KernelFeature>(['kprobe_override', 'lirc', 'probe_write_user']),
+};
+
+/** The 6.18 whose verdicts the recorded corpora hold: none of those. */
+export const RECORDED_CONFIG: EnvConfig = { features: new Set<KernelFeature>() };
