@@ -1,0 +1,69 @@
+/**
+ * The scalar domain: what a register's number may be (known bits, signed and unsigned ranges of 64 and 32 bits), modelled on
+ * Linux 6.18. Free functions on `Scalar`, which a register's class extends; see docs/verifier-scalars.md.
+ */
+export { aluScalar, mov32, movsx32, movsx64 } from './alu.js';
+export { addScalar, subScalar } from './arith.js';
+export { boundsViolation, syncBounds, updateBounds } from './bounds.js';
+export { branchTaken, flipOp, JSET_FALSE, negateOp } from './branch.js';
+export { coerceSubregToSizeSx, coerceToSize, coerceToSizeSx, type PartSize, zext32To64 } from './extend.js';
+export {
+  addPointerOffset,
+  bitWidth,
+  constNumber,
+  constUnsignedNumber,
+  fitsIn,
+  hasInvalidOffset,
+  smaxNumber,
+  sminNumber,
+  subPointerOffset,
+  umaxNumber,
+  uminNumber,
+} from './pointer.js';
+export {
+  setS32Range,
+  setSignedRange,
+  setSmax,
+  setSmin,
+  setTnumBits,
+  setU32Range,
+  setUmax,
+  setUmin,
+} from './ranges.js';
+export { refine, refineBranches, type Violation } from './refine.js';
+export {
+  constValue,
+  copyScalar,
+  equalScalar,
+  isConst,
+  isConstAt,
+  isConstEqual,
+  isSubregConst,
+  isTnumUnknown,
+  isZero,
+  rangeWithin,
+  Scalar,
+  s32max,
+  s32min,
+  setConst,
+  setConst32,
+  setConstPair,
+  setSubregConst,
+  setUnbounded,
+  setUnknown,
+  smax,
+  smin,
+  Tnum,
+  tnumIn,
+  tnumMask,
+  tnumValue,
+  u32max,
+  u32min,
+  umax,
+  umin,
+  unbound32,
+  unbound64,
+  within,
+} from './scalar.js';
+export { rangesText, scalarText, snumText, tnumText, unumText, variableText } from './text.js';
+export { tnumAligned } from './tnum.js';
