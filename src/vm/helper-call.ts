@@ -2,7 +2,7 @@
  * A helper's view of its caller: the registers of the execution that owns the core. One object an engine,
  * made so that reading an argument is one typed-array access.
  */
-import { HOT_REGS } from './core/layout.js';
+import { HOT_PACKET, HOT_PACKET_LEN, HOT_PACKET_NET, HOT_REGS } from './core/layout.js';
 import { HelperFault } from './errors.js';
 import type { EngineMemory } from './memory.js';
 import type { Caller, RegValue } from './types.js';
@@ -50,6 +50,14 @@ export class HelperCall {
   /** Sets r0: a bigint modulo 2^64, or a safe integer. */
   setR0(value: RegValue): void {
     setHalves(this.i32, this.i64, 0, value);
+  }
+
+  /** What LD_ABS and LD_IND of the caller read from now on, for helpers that move or resize the packet. */
+  setPacket(offset: number, length: number, networkOffset: number): void {
+    const { i32 } = this.memory;
+    i32[HOT_PACKET >> 2] = offset;
+    i32[HOT_PACKET_LEN >> 2] = length;
+    i32[HOT_PACKET_NET >> 2] = networkOffset;
   }
 
   /**

@@ -13,8 +13,10 @@ export const NET_SKB_PAD = 64;
 export const SKB_TAILROOM = 320;
 /** Largest packet that fits a page. */
 export const MAX_LINEAR = 4096 - NET_SKB_PAD - SKB_TAILROOM;
-/** Bytes that a program may add in front or at the end. */
-const BUFFER = 4096 + NET_SKB_PAD;
+/** Headroom that a packet has or, as Linux does, is given when a program wants to add more in front. */
+const HEADROOM = 1024;
+/** With as much room at the end. */
+const BUFFER = HEADROOM + 4096;
 
 export type SkbField =
   | 'len'
@@ -83,7 +85,7 @@ export class SkBuff {
     u8.fill(0, start, start + BUFFER);
     this.context.bytes.fill(0);
     this.socket.bytes.fill(0);
-    this.data = start + NET_SKB_PAD;
+    this.data = start + HEADROOM;
     this.length = frame.length;
     this.macHeader = this.data;
     u8.set(frame, this.data);

@@ -6,6 +6,7 @@ import { type HelperCall, HelperFault } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
 import { csumReplace2, csumReplace4, csumReplaceByDiff } from '../../net/checksum.js';
 import type { SkBuff } from '../../net/skb.js';
+import { vlanPop, vlanPush } from '../../net/vlan.js';
 import { csumHelpers } from './csum.js';
 import { perfOutput } from './output.js';
 import { EFAULT, EINVAL, ENOMEM, flagsArg, type HelperTable, plainHelpers, sizeArg } from './table.js';
@@ -26,7 +27,7 @@ export function skbHelpers(kernel: Machine, type: ProgType): HelperTable {
   return {
     ...readHelpers(kernel),
     ...(READ_ONLY_TYPES.includes(type) ? {} : { ...csumHelpers(kernel), ...writeHelpers(kernel) }),
-    ...(TC_TYPES.includes(type) ? tcHelpers(kernel) : {}),
+    ...(TC_TYPES.includes(type) ? { ...tcHelpers(kernel), ...vlanHelpers(kernel) } : {}),
   };
 }
 
@@ -69,14 +70,13 @@ function writeHelpers(kernel: Machine): HelperTable {
       const wanted = call.argU32(2);
       if (wanted > skb.length) return -ENOMEM;
       skb.direct = true;
-      skb.sync();
-      return 0;
+      return moved(call, skb);
     },
     skb_change_tail(call) {
       const skb = skbOf(kernel, call);
       const length = call.argU32(2);
       if (flagsArg(call, 3) !== 0 || length < MIN_LENGTH) return -EINVAL;
-      return resized(skb, skb.resize(length));
+      return skb.resize(length) ? moved(call, skb) : -ENOMEM;
     },
     skb_change_head(call) {
       const skb = skbOf(kernel, call);
@@ -87,7 +87,7 @@ function writeHelpers(kernel: Machine): HelperTable {
         kernel.memory.u8.fill(0, skb.data, skb.data + room);
         skb.macHeader = skb.data;
       }
-      return resized(skb, grown);
+      return grown ? moved(call, skb) : -ENOMEM;
     },
     l3_csum_replace: (call) => l3CsumReplace(kernel, call),
     l4_csum_replace: (call) => l4CsumReplace(kernel, call),
@@ -103,6 +103,22 @@ function writeHelpers(kernel: Machine): HelperTable {
         skb.set('hash', hash === 0 ? 1 : hash);
       }
       return skb.get('hash');
+    },
+  });
+}
+
+function vlanHelpers(kernel: Machine): HelperTable {
+  return plainHelpers({
+    skb_vlan_push(call) {
+      const skb = skbOf(kernel, call);
+      const proto = call.argU32(2) & 0xffff;
+      const hostOrder = ((proto & 0xff) << 8) | (proto >> 8);
+      return vlanPush(skb, hostOrder, call.argU32(3) & 0xffff) ? moved(call, skb) : -ENOMEM;
+    },
+    skb_vlan_pop(call) {
+      const skb = skbOf(kernel, call);
+      vlanPop(skb);
+      return moved(call, skb);
     },
   });
 }
@@ -130,15 +146,17 @@ function tcHelpers(kernel: Machine): HelperTable {
   });
 }
 
+/** The caller's packet. Throws `HelperFault` when r1 is not its context. */
 function skbOf(kernel: Machine, call: HelperCall): SkBuff {
   const skb = kernel.net.skb;
   if (skb !== undefined && skb.context.address32 === call.argU32(1)) return skb;
   throw new HelperFault(`r1: 0x${call.arg(1).toString(16)} is not the program's context`);
 }
 
-function resized(skb: SkBuff, done: boolean): number {
-  if (!done) return -ENOMEM;
+/** The packet has another start or end: pointers in the context and the classic loads follow. */
+function moved(call: HelperCall, skb: SkBuff): number {
   skb.sync();
+  call.setPacket(skb.data, skb.length, skb.networkHeader - skb.data);
   return 0;
 }
 
