@@ -29,11 +29,11 @@ export interface CoreHost {
 
 let compiled: object | undefined;
 
-function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return bytes;
+/** Node's decoder where there is one: it takes a twentieth of the time, which every process pays. */
+function bytesOf(base64: string): Uint8Array {
+  const { Buffer } = globalThis as { Buffer?: { from(text: string, encoding: 'base64'): Uint8Array } };
+  if (Buffer !== undefined) return Buffer.from(base64, 'base64');
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
 export function instantiateCore(memory: WasmMemory, host: CoreHost): Core {

@@ -251,3 +251,15 @@ fuse(
 );
 fuse('pair', ['mov64', 'call_plain', 'mov64'], `${alone('mov', 0)} ${call(1)} ${alone('mov', 2)} ${done(3)}`);
 fuse('pair', ['call_plain', 'mov64'], `${call(0)} ${alone('mov', 1)} ${done(2)}`);
+/** Helpers that are a word of memory, with what usually becomes of the result. */
+for (const width of [32, 64]) {
+  const word = `load<${width === 64 ? 'i64' : 'u32'}>(<usize>load<u32>(pc, 8))`;
+  const slot = (k) => `store<i64>(HOT_REGS, <i64>${word.replace('(pc, 8)', `(pc, ${at(k, 8)})`)});`;
+  fuse('pair', [`call_slot${width}`, 'mov64'], `${slot(0)} ${alone('mov', 1)} ${done(2)}`);
+  fuse(
+    'pair',
+    ['mov64', `call_slot${width}`, 'mov64'],
+    `${alone('mov', 0)} ${slot(1)} ${alone('mov', 2)} ${done(3)}`,
+  );
+  fuse('pair', [`call_slot${width}`, `stx_stack${width}`], `${slot(0)} ${storeFrame(1, width)} ${done(2)}`);
+}
