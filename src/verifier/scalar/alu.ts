@@ -19,7 +19,15 @@ import { andScalar, orScalar, xorScalar } from './bitwise.js';
 import { syncBounds } from './bounds.js';
 import { coerceSubregToSizeSx, coerceToSizeSx, type PartSize, zext32To64 } from './extend.js';
 import { ule32 } from './pair.js';
-import { copyScalar, isConst, isSubregConst, Scalar, setConstPair, setUnknown } from './scalar.js';
+import {
+  copyScalar,
+  isConst,
+  isSubregConst,
+  Scalar,
+  setConstPair,
+  setSubregConst,
+  setUnknown,
+} from './scalar.js';
 import { sarScalar32, sarScalar64, shlScalar32, shlScalar64, shrScalar32, shrScalar64 } from './shift.js';
 
 const operand = new Scalar();
@@ -119,4 +127,20 @@ export function movsx32(dst: Scalar, size: 1 | 2): void {
   coerceSubregToSizeSx(dst, size);
   zext32To64(dst);
   syncBounds(dst);
+}
+
+/**
+ * Linux splits a state before `&` or `|` with a constant when `dst` is -1 or 0 (what an arithmetic shift leaves of a sign): the
+ * width at which that is known, 64 or 32, or 0 for no split. One state goes on with -1, the other repeats the instruction with 0.
+ */
+export function forkWidth(op: number, dst: Scalar, src: Scalar): 64 | 32 | 0 {
+  if ((op !== BPF_AND && op !== BPF_OR) || !isConst(src)) return 0;
+  if ((dst.sminLo & dst.sminHi) === -1 && (dst.smaxLo | dst.smaxHi) === 0) return 64;
+  return dst.s32Min === -1 && dst.s32Max === 0 ? 32 : 0;
+}
+
+/** The split's assumption: `dst` is `value` (0 or -1) at that width. */
+export function assume(dst: Scalar, width: 64 | 32, value: 0 | -1): void {
+  if (width === 64) setConstPair(dst, value, value);
+  else setSubregConst(dst, value);
 }

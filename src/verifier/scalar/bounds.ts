@@ -2,8 +2,9 @@
  * Deductions between the tnum and the ranges of one register, as `reg_bounds_sync` of Linux 6.18 makes them: the same
  * steps in the same order and number, because how far they get shows in the log and in verdicts.
  */
-import { INT32_MAX, INT32_MIN, slt, smear, ule32, ult, ult32, umax32, umin32 } from './pair.js';
-import { isFixed, type Scalar } from './scalar.js';
+import { hi, INT32_MAX, INT32_MIN, lo, slt, smear, ule32, ult, ult32, umax32, umin32 } from './pair.js';
+import { isFixed, type Scalar, setConstPair } from './scalar.js';
+import { tnumStep } from './tnum.js';
 
 /** 32-bit ranges from the low half of the tnum (`__update_reg32_bounds`). */
 export function updateBounds32(s: Scalar): void {
@@ -16,7 +17,7 @@ export function updateBounds32(s: Scalar): void {
   s.u32Max = umin32(s.u32Max, value | mask);
 }
 
-/** 64-bit ranges from the tnum (`__update_reg64_bounds`). */
+/** 64-bit ranges from the tnum, or a constant where the two have one value in common (`__update_reg64_bounds`). */
 export function updateBounds64(s: Scalar): void {
   const { valueLo, valueHi, maskLo, maskHi } = s;
   const all = valueLo | maskLo;
@@ -38,6 +39,26 @@ export function updateBounds64(s: Scalar): void {
   if (ult(top, all, s.umaxHi, s.umaxLo)) {
     s.umaxHi = top;
     s.umaxLo = all;
+  }
+  // Where the unsigned range is the tnum's own, they have both its ends in common.
+  if (s.uminLo === valueLo && s.uminHi === valueHi && s.umaxLo === all && s.umaxHi === top) return;
+  findSingleMember(s, top, all);
+}
+
+/** The unsigned range may hold a single member of the tnum, whose greatest one is `top`, `all`. */
+function findSingleMember(s: Scalar, topHi: number, topLo: number): void {
+  const { uminLo, uminHi, umaxLo, umaxHi } = s;
+  const minIsMember = (uminLo & ~s.maskLo) === s.valueLo && (uminHi & ~s.maskHi) === s.valueHi;
+  tnumStep(s, uminHi, uminLo);
+  const nextHi = hi;
+  const nextLo = lo;
+  if (minIsMember) {
+    if (ult(umaxHi, umaxLo, nextHi, nextLo)) setConstPair(s, uminHi, uminLo);
+  } else if (nextHi === topHi && nextLo === topLo) {
+    setConstPair(s, topHi, topLo);
+  } else if (!ult(umaxHi, umaxLo, nextHi, nextLo)) {
+    tnumStep(s, nextHi, nextLo);
+    if (ult(umaxHi, umaxLo, hi, lo)) setConstPair(s, nextHi, nextLo);
   }
 }
 
@@ -71,7 +92,18 @@ function deduceBounds32(s: Scalar): void {
   if (((uminHi + 1) | 0) === umaxHi && uminLo < 0 && umaxLo >= 0) narrowSigned32(s, uminLo, umaxLo);
   if (((sminHi + 1) | 0) === smaxHi && sminLo < 0 && smaxLo >= 0) narrowSigned32(s, sminLo, smaxLo);
   if (s.u32Min <= s.u32Max) narrowSigned32(s, s.u32Min, s.u32Max);
-  if (ule32(s.s32Min, s.s32Max)) narrowUnsigned32(s, s.s32Min, s.s32Max);
+  const { s32Min, s32Max } = s;
+  if (ule32(s32Min, s32Max)) {
+    narrowUnsigned32(s, s32Min, s32Max);
+  } else if (ult32(s.u32Max, s32Min)) {
+    // The signed range crosses zero, and the unsigned one meets only the part that is not negative …
+    s.s32Min = s.u32Min;
+    s.u32Max = umin32(s.u32Max, s32Max);
+  } else if (ult32(s32Max, s.u32Min)) {
+    // … or only the negative one.
+    s.s32Max = s.u32Max;
+    s.u32Min = umax32(s.u32Min, s32Min);
+  }
 }
 
 /** Signed and unsigned 64-bit ranges from each other, also where the signed one crosses zero (Linux 6.17). */

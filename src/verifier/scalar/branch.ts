@@ -61,9 +61,8 @@ export const negateOp = (op: number): number => NEGATED[op]!;
 /** `a op b` is `b flipOp(op) a`. */
 export const flipOp = (op: number): number => FLIPPED[op]!;
 
-/** 1: `a op b` holds for all members, 0: for none, -1: for some or not known. Same object: a register with itself. */
+/** 1: `a op b` holds for all members, 0: for none, -1: for some or not known. */
 export function branchTaken(op: number, is32: boolean, a: Scalar, b: Scalar): 1 | 0 | -1 {
-  if (a === b) return takenWithItself(op, is32, a);
   switch (op) {
     case BPF_JEQ:
       return equality(is32, a, b);
@@ -95,29 +94,6 @@ export function branchTaken(op: number, is32: boolean, a: Scalar, b: Scalar): 1 
 type Taken = 1 | 0 | -1;
 
 const not = (taken: Taken): Taken => (taken < 0 ? -1 : taken === 0 ? 1 : 0);
-
-function takenWithItself(op: number, is32: boolean, a: Scalar): Taken {
-  switch (op) {
-    case BPF_JEQ:
-    case BPF_JGE:
-    case BPF_JLE:
-    case BPF_JSGE:
-    case BPF_JSLE:
-      return 1;
-    case BPF_JNE:
-    case BPF_JGT:
-    case BPF_JLT:
-    case BPF_JSGT:
-    case BPF_JSLT:
-      return 0;
-    case BPF_JSET:
-      if (isConstAt(a, is32)) return (is32 ? a.valueLo : a.valueLo | a.valueHi) !== 0 ? 1 : 0;
-      if (is32) return a.s32Min <= 0 && a.s32Max >= 0 ? -1 : 1;
-      return slt(0, 0, a.sminHi, a.sminLo) || a.smaxHi < 0 ? 1 : -1;
-    default:
-      return -1;
-  }
-}
 
 function equality(is32: boolean, a: Scalar, b: Scalar): Taken {
   if (isConstAt(a, is32) && isConstAt(b, is32)) {

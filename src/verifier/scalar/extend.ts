@@ -4,7 +4,7 @@
  */
 import { syncBounds } from './bounds.js';
 import { hi, INT32_MIN, larger, lo, shr, smaller } from './pair.js';
-import { isConst, type Scalar, setConstPair, unbound32 } from './scalar.js';
+import { isConst, type Scalar, setConstPair, setUnbounded, unbound32 } from './scalar.js';
 import { setTnum, tnumCast, tnumRange } from './tnum.js';
 
 /** Bytes of a sign-extended or truncated part. */
@@ -140,4 +140,27 @@ export function coerceSubregToSizeSx(s: Scalar, size: 1 | 2): void {
   s.u32Min = 0;
   s.u32Max = -1;
   setTnum(s, 0, 0, 0, -1);
+}
+
+const swap32 = (x: number): number => (x << 24) | ((x & 0xff00) << 8) | ((x >>> 8) & 0xff00) | (x >>> 24);
+const swap16 = (x: number): number => ((x & 0xff) << 8) | ((x >>> 8) & 0xff);
+
+function swapBits(s: Scalar, bits: 16 | 32 | 64): void {
+  const { valueLo, valueHi, maskLo, maskHi } = s;
+  if (bits === 64) setTnum(s, swap32(valueLo), swap32(valueHi), swap32(maskLo), swap32(maskHi));
+  else if (bits === 32) setTnum(s, 0, swap32(valueLo), 0, swap32(maskLo));
+  else setTnum(s, 0, swap16(valueLo), 0, swap16(maskLo));
+}
+
+/**
+ * Byte-order conversion of the low `bits`, zero-extended; with `swap` false the order stays and only the width changes.
+ * Ranges are lost in a swap and come back from the known bits.
+ */
+export function byteSwap(s: Scalar, swap: boolean, bits: 16 | 32 | 64): void {
+  if (swap) {
+    swapBits(s, bits);
+    setUnbounded(s);
+  }
+  if (bits !== 64) coerceToSize(s, bits === 32 ? 4 : 2);
+  syncBounds(s);
 }

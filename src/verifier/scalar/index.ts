@@ -2,11 +2,18 @@
  * The scalar domain: what a register's number may be (known bits, signed and unsigned ranges of 64 and 32 bits), modelled on
  * Linux 6.18. Free functions on `Scalar`, which a register's class extends; see docs/verifier-scalars.md.
  */
-export { aluScalar, mov32, movsx32, movsx64 } from './alu.js';
+export { aluScalar, assume, forkWidth, mov32, movsx32, movsx64 } from './alu.js';
 export { addScalar, subScalar } from './arith.js';
 export { boundsViolation, syncBounds, updateBounds } from './bounds.js';
 export { branchTaken, flipOp, JSET_FALSE, negateOp } from './branch.js';
-export { coerceSubregToSizeSx, coerceToSize, coerceToSizeSx, type PartSize, zext32To64 } from './extend.js';
+export {
+  byteSwap,
+  coerceSubregToSizeSx,
+  coerceToSize,
+  coerceToSizeSx,
+  type PartSize,
+  zext32To64,
+} from './extend.js';
 export {
   addPointerOffset,
   bitWidth,

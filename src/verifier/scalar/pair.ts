@@ -102,6 +102,12 @@ export function mul(ahi: number, alo: number, bhi: number, blo: number): void {
   hi = (hi + imul(ahi, blo) + imul(alo, bhi)) | 0;
 }
 
+/** `lo`, `hi` = the two halves: for results computed elsewhere. */
+export function setPair(high: number, low: number): void {
+  lo = low;
+  hi = high;
+}
+
 /** `lo`, `hi` = a whole number of magnitude up to 2^53. */
 export function fromNumber(x: number): void {
   lo = x | 0;

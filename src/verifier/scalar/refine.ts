@@ -203,7 +203,7 @@ export interface Violation {
 
 /**
  * Narrows the copies of both operands in the taken state and in the one that falls through, and deduces (`reg_set_min_max`).
- * Give the same object twice where a register is compared with itself: nothing is learnt then.
+ * Of a register compared with itself, give the one object twice, as Linux does.
  */
 export function refineBranches(
   op: number,
@@ -213,7 +213,6 @@ export function refineBranches(
   fall1: Scalar,
   fall2: Scalar,
 ): Violation | undefined {
-  if (fall1 === fall2) return undefined;
   refine(negateOp(op), is32, fall1, fall2);
   syncBounds(fall1);
   syncBounds(fall2);

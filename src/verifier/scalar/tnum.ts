@@ -2,7 +2,7 @@
  * Arithmetic on known bits, after `kernel/bpf/tnum.c` of Linux 6.18 (`tnum_mul` is the one of that release). Results
  * go to `out`, which may be an operand. A `Scalar` is a `Tnum`, so these work on registers in place.
  */
-import { borrow, carry, hi, lo, sar, shl, shr, smear } from './pair.js';
+import { borrow, carry, hi, lo, sar, setPair, shl, shr, smear, ult } from './pair.js';
 import { Tnum } from './scalar.js';
 
 export function setTnum(out: Tnum, valueHi: number, valueLo: number, maskHi: number, maskLo: number): void {
@@ -137,6 +137,26 @@ export function tnumCast(out: Tnum, a: Tnum, size: number): void {
 /** Upper half of `a`, lower half of `sub` (`tnum_with_subreg`). */
 export function tnumWithSubreg(out: Tnum, a: Tnum, sub: Tnum): void {
   setTnum(out, a.valueHi, sub.valueLo, a.maskHi, sub.maskLo);
+}
+
+/** `lo`, `hi` of `pair.ts` = the least member above `z`, or the greatest member if none is. */
+export function tnumStep(t: Tnum, zHi: number, zLo: number): void {
+  const { valueLo, valueHi, maskLo, maskHi } = t;
+  if (!ult(zHi, zLo, valueHi | maskHi, valueLo | maskLo)) {
+    setPair(valueHi | maskHi, valueLo | maskLo);
+  } else if (ult(zHi, zLo, valueHi, valueLo)) {
+    setPair(valueHi, valueLo);
+  } else {
+    // Count up within the mask: every other bit, and all below the highest stray one, passes the carry on.
+    const dLo = (zLo - valueLo) | 0;
+    const dHi = (zHi - valueHi - borrow(zLo, valueLo)) | 0;
+    const strayHi = smear(dHi & ~maskHi);
+    const strayLo = strayHi !== 0 ? -1 : smear(dLo & ~maskLo);
+    const filledLo = dLo | strayLo | ~maskLo;
+    const incLo = (filledLo + 1) | 0;
+    const incHi = ((dHi | strayHi | ~maskHi) + (incLo === 0 ? 1 : 0)) | 0;
+    setPair(valueHi | (incHi & maskHi), valueLo | (incLo & maskLo));
+  }
 }
 
 const accumulator = new Tnum();
