@@ -1,8 +1,11 @@
 /** Inputs that the fuzzer broke something with, each in its smallest form: they must be refused properly for ever. */
 import { expect, test } from '@jest/globals';
+import { MapType } from '../../src/abi/map-types.js';
 import { BpflabError } from '../../src/errors.js';
 import { assemble } from '../../src/isa/index.js';
+import { loadLab } from '../../src/kernel/lab.js';
 import { Btf, encodeBtf } from '../../src/object/btf/index.js';
+import type { MapDef } from '../../src/object/index.js';
 import { Engine, type HelperDef } from '../../src/vm/index.js';
 
 interface Regression {
@@ -58,4 +61,38 @@ test('plain helpers did not run with exact fuel', () => {
       expect(engine.run(program)).toEqual({ r0: 4n, instructions: 5 });
     }
   }
+});
+
+/** Elements of every size that a definition can name: what does not fit the simulated kernel's memory is refused. */
+test.each(Object.entries(MapType))('a map of type %s and 2^32 − 1 elements took all memory', (name, type) => {
+  const def: MapDef = {
+    name,
+    section: '.maps',
+    type,
+    keySize: 4,
+    valueSize: 4,
+    maxEntries: 0xffff_ffff,
+    mapFlags: 0,
+    mapExtra: 0n,
+    numaNode: 0,
+    btfKeyTypeId: 0,
+    btfValueTypeId: 0,
+    pinning: 'none',
+    frozen: false,
+  };
+  const object = {
+    file: 'x.o',
+    endian: 'little',
+    license: 'GPL',
+    kernVersion: 0,
+    maps: [def],
+    programs: [],
+  } as const;
+  const before = process.memoryUsage.rss();
+  try {
+    loadLab(object, { memoryLimitBytes: 16 << 20 });
+  } catch (error) {
+    expect(error).toBeInstanceOf(BpflabError);
+  }
+  expect(process.memoryUsage.rss() - before).toBeLessThan(128 << 20);
 });
