@@ -2,8 +2,28 @@
  * What Linux's verifier takes from a program's environment, as data and small pure functions: helpers, context
  * access, packet access, return values, attach points, maps. Reference: Linux 6.18 (docs/verifier-env.md).
  */
+export {
+  attachProblem,
+  fixupAttachType,
+  type LoadFacts,
+  loadProblem,
+  MAX_INSNS,
+  MAX_INSNS_UNPRIVILEGED,
+} from './attach.js';
 export { type CtxField, ctxAccess, ctxRefusal, sockAccess } from './context.js';
+export { isSleepableLsmHook } from './helper-conditions.js';
+export { hasTrampoline } from './helper-sets.js';
 export { funcIpProblem, helperLogText, helperProto } from './helpers.js';
+export {
+  isTracingType,
+  type MapFacts,
+  mapHelperProblem,
+  mapProgramProblem,
+  type PreallocPolicy,
+  timerProblem,
+} from './maps.js';
+export { mayAccessPacket, mayLoadAbs } from './packet.js';
+export { type ReturnRange, type ReturnRule, returnRange, returnRule } from './returns.js';
 export {
   type AttachTarget,
   type Capabilities,
