@@ -6,6 +6,7 @@ import type { Btf } from '../object/btf/btf.js';
 import { Engine, type Region } from '../vm/index.js';
 import type { BpfMap, MapHost } from './bpf/map.js';
 import { RingbufMap } from './bpf/ringbuf.js';
+import { SyscallError } from './errors.js';
 import { Callchain } from './events/callchain.js';
 import { Prandom } from './lib/random.js';
 import type { RcEvent } from './media/rc-event.js';
@@ -56,7 +57,7 @@ export class Machine implements MapHost {
     this.engine = new Engine(memoryLimitBytes === undefined ? {} : { memoryLimitBytes });
     this.cpus = options.cpus ?? 4;
     if (!(Number.isInteger(this.cpus) && this.cpus >= 1 && this.cpus <= 64)) {
-      throw new RangeError(`a kernel has 1 to 64 CPUs, not ${this.cpus}`);
+      throw SyscallError.of('EINVAL', `a kernel has 1 to 64 CPUs, not ${this.cpus}`);
     }
     this.checked = options.checked ?? true;
     this.btf = options.btf;

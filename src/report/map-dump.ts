@@ -30,6 +30,9 @@ export interface MapDump {
   readonly note?: string;
 }
 
+/** Entries of a map that are looked at: more is no reading matter. */
+const MAX_ENTRIES = 65536;
+
 /** Contents of every map of an object, in the object's order. */
 export function dumpMaps(lab: Lab): MapDump[] {
   return lab.maps.map((map, i) => dumpMap(lab, map, lab.object.maps[i]!));
@@ -49,6 +52,8 @@ function dumpMap(lab: Lab, map: BpfMap, def: MapDef): MapDump {
   if (map.type === MapType.xskmap) return { ...head, entries: [], note: 'sockets cannot be read back' };
   const entries: MapEntry[] = [];
   for (const { key, value } of lab.kernel.bpf.mapEntries(map)) {
+    if (entries.length === MAX_ENTRIES)
+      return { ...head, entries, note: `only the first ${MAX_ENTRIES} are shown` };
     entries.push({
       key: decoded(lab.object.btf, def.btfKeyTypeId, key),
       ...valueEntry(lab, def, value, map),
@@ -78,9 +83,11 @@ function decoded(btf: Btf | undefined, id: number, bytes: Uint8Array): BtfValue 
 }
 
 function slots(map: ProgArrayMap | ArrayOfMapsMap): MapEntry[] {
-  return [...map.slots.entries()].flatMap(([key, target]) =>
-    target === undefined ? [] : [{ key, value: target.name, zero: false }],
-  );
+  const entries: MapEntry[] = [];
+  map.slots.forEach((target, key) => {
+    if (target !== undefined) entries.push({ key, value: target.name, zero: false });
+  });
+  return entries;
 }
 
 function stacks(map: StackMap): MapEntry[] {

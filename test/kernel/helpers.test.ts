@@ -371,3 +371,34 @@ test('trace_printk writes lines of trace_pipe', () => {
     '            bpflab-1001 [002] ..... 12.345678: bpf_trace_printk: n=42 there',
   ]);
 });
+
+test('maps keep their keys when memory grows under them', () => {
+  const kernel = new Kernel();
+  const trie = kernel.bpf.mapCreate({
+    name: 'trie',
+    type: MapType.lpm_trie,
+    keySize: 8,
+    valueSize: 8192,
+    maxEntries: 1000,
+    mapFlags: 1,
+    mapExtra: 0n,
+  });
+  const hash = makeMap(kernel, 'hash', { valueSize: 8192, maxEntries: 1000 });
+  for (let i = 0; i < 500; i++) {
+    const value = new Uint8Array(8192).fill(i);
+    expect(kernel.bpf.mapUpdate(trie, Uint8Array.from([32, 0, 0, 0, 10, 0, i >> 8, i & 255]), value)).toBe(0);
+    expect(kernel.bpf.mapUpdate(hash, u32(i), value)).toBe(0);
+  }
+  const keys = [...kernel.bpf.mapEntries(trie)].map(({ key, value }) => [
+    (key[6]! << 8) | key[7]!,
+    value[8191],
+  ]);
+  expect(keys).toEqual(Array.from({ length: 500 }, (_, i) => [i, i & 255]));
+  expect([...kernel.bpf.mapEntries(hash)]).toHaveLength(500);
+  expect(kernel.bpf.mapLookup(hash, u32(499))).toEqual(new Uint8Array(8192).fill(499));
+});
+
+test('a machine has 1 to 64 CPUs', () => {
+  for (const cpus of [0, 65, 1.5])
+    expect(() => new Kernel({ cpus })).toThrow(expect.objectContaining({ code: 'EINVAL' }));
+});

@@ -15,6 +15,7 @@ import {
   type MapHost,
   PERCPU_MAX_VALUE,
   requireAttr,
+  requireMemory,
   roundUp8,
 } from './map.js';
 
@@ -95,6 +96,7 @@ export class ArrayMap extends IndexedMap {
   }
 
   constructor(attr: MapAttr, host: MapHost) {
+    requireMemory(attr, roundUp8(attr.valueSize) * attr.maxEntries);
     super(attr, host);
     this.stride = roundUp8(attr.valueSize);
     this.values = host.memory.alloc(this.stride * attr.maxEntries, this.access);
@@ -159,6 +161,7 @@ export class PerCpuArrayMap extends IndexedMap {
   }
 
   constructor(attr: MapAttr, host: MapHost) {
+    requireMemory(attr, roundUp8(attr.valueSize) * attr.maxEntries * host.cpus);
     super(attr, host);
     this.stride = roundUp8(attr.valueSize);
     this.cpuStride = this.stride * attr.maxEntries;

@@ -5,7 +5,7 @@
 import { Errno } from '../../abi/errno.js';
 import { MapFlag } from '../../abi/map-flags.js';
 import { checkArrayAttr, IndexedMap } from './arraymap.js';
-import { type BpfMap, type MapAttr, type MapHost, requireAttr } from './map.js';
+import { type BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory } from './map.js';
 import { sameShape } from './map-in-map.js';
 import type { BpfProg } from './prog.js';
 
@@ -21,6 +21,7 @@ abstract class FdArrayMap<T> extends IndexedMap {
   readonly slots: (T | undefined)[];
 
   constructor(attr: MapAttr, host: MapHost) {
+    requireMemory(attr, attr.maxEntries * 8);
     super(attr, host);
     this.slots = new Array<T | undefined>(attr.maxEntries).fill(undefined);
   }

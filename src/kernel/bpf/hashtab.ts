@@ -18,6 +18,7 @@ import {
   type MapHost,
   PERCPU_MAX_VALUE,
   requireAttr,
+  requireMemory,
   roundUp8,
 } from './map.js';
 
@@ -50,6 +51,13 @@ function entriesOf(attr: MapAttr, cpus: number): number {
   if ((attr.mapFlags & MapFlag.BPF_F_NO_COMMON_LRU) === 0) return attr.maxEntries;
   const up = Math.ceil(attr.maxEntries / cpus) * cpus;
   return up > 0xffffffff ? Math.floor(attr.maxEntries / cpus) * cpus : up;
+}
+
+/** What is taken when the map is created: buckets and links, and the elements unless they are allocated one by one. */
+function bytesOf(attr: MapAttr, cpus: number): number {
+  const prealloc = (attr.mapFlags & MapFlag.BPF_F_NO_PREALLOC) === 0;
+  const value = roundUp8(attr.valueSize) * (isPerCpu(attr) ? cpus : 1);
+  return attr.maxEntries * (16 + (prealloc ? roundUp8(attr.keySize) + value : 0));
 }
 
 export class HashMap extends BpfMap {
@@ -97,6 +105,7 @@ export class HashMap extends BpfMap {
   }
 
   constructor(attr: MapAttr, host: MapHost) {
+    requireMemory(attr, bytesOf(attr, host.cpus));
     super({ ...attr, maxEntries: entriesOf(attr, host.cpus) }, host);
     const buckets = 2 ** Math.ceil(Math.log2(this.maxEntries));
     requireAttr(buckets <= MAX_BUCKETS, attr, 'E2BIG', 'too many entries');

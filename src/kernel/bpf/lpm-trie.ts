@@ -227,11 +227,10 @@ export class LpmTrieMap extends BpfMap {
   }
 
   private newNode(key: number, length: number, value: number): TrieNode {
-    const { u8 } = this.memory;
     const elem = this.values.take();
-    this.values.reach(elem);
     const at = this.values.valueAt(elem);
-    this.memory.u8.copyWithin(at, value, value + this.valueSize);
+    const { u8 } = this.memory; // taking an element may have moved memory
+    u8.copyWithin(at, value, value + this.valueSize);
     return new TrieNode(length, u8.slice(key + 4, key + 4 + this.dataSize), elem);
   }
 

@@ -177,11 +177,24 @@ export const PERCPU_MAX_VALUE = 32768;
 /** Largest single allocation (KMALLOC_MAX_SIZE). */
 export const KMALLOC_MAX_SIZE = 1 << 22;
 
+/** Most memory that a map may want when it is created; Linux, too, answers ENOMEM to what it cannot have. */
+export const MAX_MAP_BYTES = 256 << 20;
+
+/** Throws ENOMEM for a map that would need more than that. */
+export function requireMemory(attr: MapAttr, bytes: number): void {
+  requireAttr(
+    bytes <= MAX_MAP_BYTES,
+    attr,
+    'ENOMEM',
+    `${attr.maxEntries} entries need more memory than there is`,
+  );
+}
+
 /** Throws what BPF_MAP_CREATE answers when `ok` does not hold. */
 export function requireAttr(
   ok: boolean,
   attr: MapAttr,
-  errno: 'EINVAL' | 'E2BIG' | 'ENOTSUPP' | 'EPERM',
+  errno: 'EINVAL' | 'E2BIG' | 'ENOTSUPP' | 'ENOMEM',
   why: string,
 ): void {
   if (!ok) throw SyscallError.of(errno, `map ${attr.name} (${mapTypeName(attr.type)}): ${why}`, {});

@@ -11,6 +11,7 @@ import {
   type MapAttr,
   type MapHost,
   requireAttr,
+  requireMemory,
 } from './map.js';
 
 const CREATE_FLAGS = MapFlag.BPF_F_NUMA_NODE | ACCESS_FLAGS;
@@ -38,6 +39,7 @@ export class QueueStackMap extends BpfMap {
   }
 
   constructor(attr: MapAttr, host: MapHost) {
+    requireMemory(attr, (attr.maxEntries + 1) * attr.valueSize);
     super(attr, host);
     this.slots = attr.maxEntries + 1;
     this.elements = host.memory.alloc(this.slots * attr.valueSize, 'none');

@@ -9,7 +9,7 @@ import { MapType } from '../../abi/map-types.js';
 import type { Region } from '../../vm/index.js';
 import { IndexedMap } from './arraymap.js';
 import { HashMap } from './hashtab.js';
-import { type BpfMap, type MapAttr, type MapHost, requireAttr, roundUp8 } from './map.js';
+import { type BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory, roundUp8 } from './map.js';
 
 const FD_FLAGS = MapFlag.BPF_F_NUMA_NODE | MapFlag.BPF_F_RDONLY | MapFlag.BPF_F_WRONLY;
 /** CONFIG_NR_CPUS, as the reference kernel (6.18, x86-64) has it. */
@@ -57,6 +57,7 @@ export class RedirectArrayMap extends IndexedMap implements RedirectTarget {
   }
 
   constructor(attr: MapAttr, host: MapHost) {
+    requireMemory(attr, attr.maxEntries * 9);
     super(attr, host);
     this.stride = roundUp8(attr.valueSize);
     // Programs may look at devmap and cpumap values, never write them.

@@ -5,7 +5,7 @@
 import { Errno } from '../../abi/errno.js';
 import { MapFlag, RingbufFlag } from '../../abi/map-flags.js';
 import type { Region } from '../../vm/index.js';
-import { BpfMap, type MapAttr, type MapHost, requireAttr } from './map.js';
+import { BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory } from './map.js';
 
 const PAGE = 4096;
 const HEADER = RingbufFlag.BPF_RINGBUF_HDR_SZ;
@@ -37,6 +37,7 @@ export class RingbufMap extends BpfMap {
   }
 
   constructor(attr: MapAttr, host: MapHost) {
+    requireMemory(attr, attr.maxEntries * 2);
     super(attr, host);
     this.mask = attr.maxEntries - 1;
     this.data = host.memory.alloc(attr.maxEntries * 2, 'none');

@@ -6,7 +6,7 @@ import { Errno } from '../../abi/errno.js';
 import { MapFlag, StackFlag } from '../../abi/map-flags.js';
 import { UnsupportedError } from '../errors.js';
 import { jhash2 } from '../lib/jhash.js';
-import { BpfMap, type MapAttr, type MapHost, requireAttr } from './map.js';
+import { BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory } from './map.js';
 
 const CREATE_FLAGS =
   MapFlag.BPF_F_NUMA_NODE | MapFlag.BPF_F_RDONLY | MapFlag.BPF_F_WRONLY | MapFlag.BPF_F_STACK_BUILD_ID;
@@ -48,6 +48,7 @@ export class StackMap extends BpfMap {
   }
 
   constructor(attr: MapAttr, host: MapHost) {
+    requireMemory(attr, attr.maxEntries * 16);
     super(attr, host);
     this.slots = new Array<Slot | undefined>(2 ** Math.ceil(Math.log2(attr.maxEntries))).fill(undefined);
     this.free = attr.maxEntries;
