@@ -14,6 +14,7 @@ export class ElemPool {
   readonly valueOffset: number;
   private readonly stride: number;
   private readonly chunks: Region[] = [];
+  /** Memory offset of each chunk; 0 where none is yet. */
   private readonly bases: number[] = [];
   private readonly free: number[] = [];
   private used = 0;
@@ -52,7 +53,9 @@ export class ElemPool {
 
   /** Makes sure that there is memory for an element that someone else numbers. */
   reach(elem: number): number {
-    while (this.bases.length <= elem >> CHUNK_SHIFT) this.grow();
+    const chunk = elem >> CHUNK_SHIFT;
+    while (this.bases.length <= chunk) this.bases.push(0);
+    if (this.bases[chunk] === 0) this.grow(chunk);
     if (elem > this.used) this.used = elem;
     return elem;
   }
@@ -66,14 +69,14 @@ export class ElemPool {
     return this.keyAt(elem) + this.valueOffset;
   }
 
-  private grow(): void {
+  private grow(chunk: number): void {
     const region = this.memory.alloc(CHUNK * this.stride, this.access);
     // Programs get pointers to keys too (bpf_for_each_map_elem), but may not change them.
     for (let at = 0; at < region.size; at += this.stride) {
       this.memory.protect(region.address32 + at, this.valueOffset, 'read');
     }
     this.chunks.push(region);
-    this.bases.push(region.address32);
+    this.bases[chunk] = region.address32;
   }
 
   release(): void {
