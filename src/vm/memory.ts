@@ -33,6 +33,18 @@ export const DEFAULT_MEMORY_LIMIT = 256 << 20;
 /** What a 32-bit offset and the shadow leave room for. */
 export const MAX_MEMORY_LIMIT = 2 ** 31;
 
+function createMemory(initial: number, maximum: number): WasmMemory {
+  try {
+    return new Memory({ initial, maximum });
+  } catch {
+    const size = Math.ceil((initial * PAGE) / (1 << 20));
+    throw new VmMemoryError(
+      'VM_OUT_OF_MEMORY',
+      `the host gives no ${size} MiB of address space for an engine`,
+    );
+  }
+}
+
 class MemoryRegion implements Region {
   readonly address: bigint;
 
@@ -77,7 +89,7 @@ export class EngineMemory {
     this.windowStart = SHADOW_BASE + shadowSize;
     this.limit = Math.floor((this.windowStart + limitBytes) / PAGE) * PAGE;
     const pages = (this.windowStart + GROWTH) / PAGE;
-    this.wasm = new Memory({ initial: pages, maximum: this.limit / PAGE });
+    this.wasm = createMemory(pages, this.limit / PAGE);
     this.blocks = new BlockAllocator(this.windowStart, (end) => this.growTo(end));
     this.refresh();
     this.i64[WINDOW_START / 8] = WINDOW_BASE | BigInt(this.windowStart);
@@ -100,7 +112,12 @@ export class EngineMemory {
     if (wanted > this.limit) return false;
     // By half as much again, so that many small allocations do not make many new views.
     const target = Math.min(this.limit, Math.max(wanted, now + GROWTH, now + (now - this.windowStart) / 2));
-    this.wasm.grow(Math.ceil((target - now) / PAGE));
+    try {
+      this.wasm.grow(Math.ceil((target - now) / PAGE));
+    } catch {
+      // The host has no more to give, whatever the limit says.
+      return false;
+    }
     this.refresh();
     return true;
   }

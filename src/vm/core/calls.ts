@@ -98,7 +98,11 @@ export function push(checked: i32, target: i32, back: i32, kind: i32): i32 {
   store<i32>(HOT_MAY_GOTO, MAY_GOTO_LOOPS);
   const top = load<i64>(HOT_REGS, 80) - (STACK_FRAME + STACK_GAP);
   store<i64>(HOT_REGS, top, 80);
-  if (checked) shadowFrame(<u32>top, -1);
+  if (checked) {
+    // Raw programs see the same whatever ran before.
+    memory.fill(<usize>top - STACK_FRAME, 0, STACK_FRAME);
+    shadowFrame(<u32>top, -1);
+  }
   store<i32>(HOT_PC, target);
   return -1;
 }
