@@ -395,7 +395,7 @@ export class Execution implements Caller {
   }
 
   private spent(): Stop {
-    return this.stopped('out-of-fuel', `not finished after ${this.fuel} instructions`);
+    return this.stopped('out-of-fuel', `out of fuel, not finished after ${this.fuel} instructions`);
   }
 
   private badAccess(): Stop {
