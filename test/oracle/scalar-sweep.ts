@@ -19,15 +19,15 @@ interface Answer {
   readonly log?: string;
 }
 
+/** One line of the log. `safe`: the rest of this path, or all of the next, is like one seen before. */
 interface Printed {
+  readonly safe?: 'rest' | 'next';
   readonly pc: number;
   readonly from?: number;
   readonly regs: ReadonlyMap<string, string>;
 }
 
 const BATCH = 500;
-const AFTER = /^(\d+): \([0-9a-f]{2}\).*?; (R\d.*)$/;
-const ARRIVAL = /^from (\d+) to (\d+): (R\d.*)$/;
 
 /** Registers of one line: `R6=scalar(…)`; precision marks and ids are not the domain's. */
 function registers(text: string): Map<string, string> {
@@ -39,25 +39,77 @@ function registers(text: string): Map<string, string> {
   return found;
 }
 
+const INSN = /^(\d+): \([0-9a-f]{2}\)/;
+const AFTER = /^\d+: \([0-9a-f]{2}\).*?; (R\d.*)$/;
+/** On a line of its own where something was printed in between. */
+const AFTER_ALONE = /^\d+: (R\d.*)$/;
+const ARRIVAL = /^from (\d+) to (\d+): (R\d.*)$/;
+const SAFE = /^(from \d+ to )?(\d+): safe$/;
+
 function parseLog(log: string): Printed[] {
   const found: Printed[] = [];
+  let pc = 0;
+  let split = false;
   for (const line of log.split('\n')) {
+    pc = Number(INSN.exec(line)?.[1] ?? pc);
     const arrival = ARRIVAL.exec(line);
-    const after = AFTER.exec(line);
+    const after = AFTER.exec(line) ?? (split ? AFTER_ALONE.exec(line) : null);
+    split = line.startsWith('verifier bug');
+    const safe = SAFE.exec(line);
     if (arrival !== null) {
       found.push({ from: Number(arrival[1]), pc: Number(arrival[2]), regs: registers(arrival[3]!) });
     } else if (after !== null) {
-      found.push({ pc: Number(after[1]), regs: registers(after[2]!) });
+      found.push({ pc, regs: registers(after[1]!) });
+    } else if (safe !== null) {
+      found.push({ pc: Number(safe[2]), safe: safe[1] === undefined ? 'rest' : 'next', regs: new Map() });
     }
   }
-  return found.filter((e) => e.pc >= 5 && (e.regs.has('R6') || e.regs.has('R7')));
+  return found.filter((e) => e.pc >= 5 && (e.safe || e.regs.has('R6') || e.regs.has('R7')));
+}
+
+/** Follows our events along the kernel's log; what the kernel prunes, it skips. */
+class Cursor {
+  private at = 0;
+  private path = 0;
+  /** Pruned paths, and the event from which on they are. */
+  private readonly pruned = new Map<number, number>();
+  constructor(private readonly walk: Walk) {}
+
+  next(): Event | undefined {
+    this.skip();
+    const event = this.walk.events[this.at++];
+    if (event !== undefined) this.path = event.path;
+    return event;
+  }
+
+  /** The rest of this path, or all of the next one, is like a state seen before. */
+  prune(next: boolean): void {
+    this.skip();
+    this.pruned.set(next ? (this.walk.events[this.at]?.path ?? -1) : this.path, this.at);
+  }
+
+  private skip(): void {
+    for (;;) {
+      const path = this.walk.events[this.at]?.path;
+      if (path === undefined) return;
+      const { parent, bornAt } = this.walk.paths[path]!;
+      const lost = this.pruned.get(parent);
+      if (lost !== undefined && bornAt >= lost && !this.pruned.has(path)) this.pruned.set(path, this.at);
+      if (!this.pruned.has(path)) return;
+      this.at++;
+    }
+  }
 }
 
 /** The first place where the kernel's log and our walk part, or undefined. */
 function firstDifference(ours: Walk, theirs: readonly Printed[]): string | undefined {
-  let at = 0;
+  const cursor = new Cursor(ours);
   for (const printed of theirs) {
-    const event: Event | undefined = ours.events[at++];
+    if (printed.safe !== undefined) {
+      cursor.prune(printed.safe === 'next');
+      continue;
+    }
+    const event = cursor.next();
     const where =
       printed.from === undefined ? `after ${printed.pc}` : `from ${printed.from} to ${printed.pc}`;
     if (event === undefined) return `${where}: we have ended`;
@@ -72,8 +124,12 @@ function firstDifference(ours: Walk, theirs: readonly Printed[]): string | undef
         return `${where}: ${name}\n    kernel ${other}\n    ours   ${text}`;
     }
   }
-  return at < ours.events.length ? `the kernel ends before ${JSON.stringify(ours.events[at])}` : undefined;
+  const rest = cursor.next();
+  return rest === undefined ? undefined : `the kernel ends before ${JSON.stringify(rest)}`;
 }
+
+const contradictions = (log: string): string[] =>
+  [...log.matchAll(/^verifier bug: (REG INVARIANTS VIOLATION .*?)(?:\(1\))?$/gm)].map((match) => match[1]!);
 
 function ask(kraw: string, programs: readonly isa.Insn[][]): Answer[] {
   const request = (insns: isa.Insn[]): string =>
@@ -99,6 +155,14 @@ function show(insns: readonly isa.Insn[], seed: number, difference: string, log:
   for (const line of log.split('\n'))
     if (/^(from )?\d+(: \(| to )|BUG|bug/.test(line)) console.log(`    ${line}`);
   console.log(`    ${Buffer.from(isa.encodeInsns(insns)).toString('hex')}`);
+}
+
+function compare(answer: Answer, ours: Walk, theirs: readonly Printed[]): string | undefined {
+  if (answer.verdict !== 'accept') return `the kernel refuses it, errno ${answer.errno}`;
+  const difference = firstDifference(ours, theirs);
+  if (difference !== undefined) return difference;
+  const [a, b] = [contradictions(answer.log ?? '').join('\n'), ours.violations.join('\n')];
+  return a === b ? undefined : `contradictions:\n    kernel ${a}\n    ours   ${b}`;
 }
 
 function main(): void {
@@ -141,14 +205,7 @@ function main(): void {
       const theirs = parseLog(log);
       events += theirs.length;
       violations += ours.violations.length;
-      const contradicted = (log.match(/REG INVARIANTS VIOLATION/g) ?? []).length;
-      const difference =
-        answers[k]!.verdict !== 'accept'
-          ? `the kernel refuses it, errno ${answers[k]!.errno}`
-          : (firstDifference(ours, theirs) ??
-            (contradicted !== ours.violations.length
-              ? `violations: kernel ${contradicted}, ours ${ours.violations.length}`
-              : undefined));
+      const difference = compare(answers[k]!, ours, theirs);
       if (difference === undefined) return;
       if (differ++ < limit) show(insns, seeds[k]!, difference, log);
     });

@@ -9,11 +9,20 @@ import * as scalar from '../../src/verifier/scalar/index.js';
 export interface Event {
   readonly pc: number;
   readonly from?: number;
+  /** Index into `Walk.paths`. */
+  readonly path: number;
   readonly r6: string;
   readonly r7: string;
 }
 
+/** A path from a branch on: the path that left it behind, and how many events there were then. */
+export interface Path {
+  readonly parent: number;
+  readonly bornAt: number;
+}
+
 export interface Walk {
+  readonly paths: readonly Path[];
   readonly events: readonly Event[];
   readonly violations: readonly string[];
 }
@@ -164,6 +173,7 @@ interface State {
   readonly slot: scalar.Scalar;
   /** Set when the state comes from a branch. */
   from?: number;
+  path?: Path;
 }
 
 function copyState(state: State): State {
@@ -190,21 +200,27 @@ export function walk(insns: readonly isa.Insn[]): Walk {
   const events: Event[] = [];
   const violations: string[] = [];
   const stack = [first];
+  const paths: Path[] = [];
   const note = (state: State, at: { pc: number; from?: number }): void => {
     const [r6, r7] = state.regs.map((r) => scalar.scalarText(r)) as [string, string];
-    events.push({ ...at, r6, r7 });
+    events.push({ ...at, path: paths.length - 1, r6, r7 });
   };
   for (let state = stack.pop(); state !== undefined; state = stack.pop()) {
+    paths.push(state.path ?? { parent: -1, bornAt: 0 });
     if (state.from !== undefined) note(state, { pc: state.pc, from: state.from });
     for (;;) {
       const at: number = state.pc;
       const i = insns[at]!;
       if (i.code === EXIT.code) break;
-      if (step(state, i, stack, violations)) note(state, { pc: at });
+      const before = stack.length;
+      const printed = step(state, i, stack, violations);
+      const path = { parent: paths.length - 1, bornAt: events.length };
+      for (const other of stack.slice(before)) other.path = path;
+      if (printed) note(state, { pc: at });
       if (events.length > 3000) throw new Error('the walk does not end');
     }
   }
-  return { events, violations };
+  return { paths, events, violations };
 }
 
 /** Whether the kernel prints registers after it: after a branch that goes one way only, it does not. */
@@ -252,10 +268,8 @@ function alu(state: State, i: isa.Insn, stack: State[], violations: string[]): v
     }
     scalar.aluScalar(op, is64, dst, src);
   }
-  const message = scalar.boundsViolation(dst);
-  if (message === undefined) return;
-  violations.push(`alu: ${message}`);
-  scalar.setUnbounded(dst);
+  const violation = scalar.checkBounds(dst, 'alu');
+  if (violation !== undefined) violations.push(violation);
 }
 
 function jump(state: State, i: isa.Insn, stack: State[], violations: string[]): boolean {
@@ -275,8 +289,7 @@ function jump(state: State, i: isa.Insn, stack: State[], violations: string[]): 
   const known2 = new scalar.Scalar();
   scalar.copyScalar(known2, known);
   const otherSrc = byReg ? other.regs[i.src - 6]! : known2;
-  const violation = scalar.refineBranches(op, is32, other.regs[i.dst - 6]!, otherSrc, dst, src);
-  if (violation !== undefined) violations.push(`${violation.context}: ${violation.message}`);
+  violations.push(...scalar.refineBranches(op, is32, other.regs[i.dst - 6]!, otherSrc, dst, src));
   stack.push({ ...other, pc: target, from: state.pc });
   state.pc++;
   return true;

@@ -2,8 +2,21 @@
  * Deductions between the tnum and the ranges of one register, as `reg_bounds_sync` of Linux 6.18 makes them: the same
  * steps in the same order and number, because how far they get shows in the log and in verdicts.
  */
-import { hi, INT32_MAX, INT32_MIN, lo, slt, smear, ule32, ult, ult32, umax32, umin32 } from './pair.js';
-import { isFixed, type Scalar, setConstPair } from './scalar.js';
+import {
+  hi,
+  INT32_MAX,
+  INT32_MIN,
+  lo,
+  slt,
+  smear,
+  toUnsignedBigInt,
+  ule32,
+  ult,
+  ult32,
+  umax32,
+  umin32,
+} from './pair.js';
+import { isFixed, type Scalar, setConstPair, setUnbounded } from './scalar.js';
 import { tnumStep } from './tnum.js';
 
 /** 32-bit ranges from the low half of the tnum (`__update_reg32_bounds`). */
@@ -202,7 +215,7 @@ export function syncBounds(s: Scalar): void {
 }
 
 /** What is contradictory in the register, in the kernel's words, or undefined. */
-export function boundsViolation(s: Scalar): string | undefined {
+function boundsViolation(s: Scalar): string | undefined {
   if (
     ult(s.umaxHi, s.umaxLo, s.uminHi, s.uminLo) ||
     slt(s.smaxHi, s.smaxLo, s.sminHi, s.sminLo) ||
@@ -230,4 +243,25 @@ export function boundsViolation(s: Scalar): string | undefined {
     return 'const subreg tnum out of sync with range bounds';
   }
   return undefined;
+}
+
+const hex = (x: bigint): string => `0x${x.toString(16)}`;
+const hex32 = (x: number): string => `0x${(x >>> 0).toString(16)}`;
+const pairHex = (high: number, low: number): string => hex(toUnsignedBigInt(high, low));
+
+/**
+ * Looks for contradictions (`reg_bounds_sanity_check`). Where there is one the ranges are forgotten, and the result is the line
+ * that Linux logs after `verifier bug: `. `context` says where it was found: `alu`, `true_reg1`, …
+ */
+export function checkBounds(s: Scalar, context: string): string | undefined {
+  const problem = boundsViolation(s);
+  if (problem === undefined) return undefined;
+  const text =
+    `REG INVARIANTS VIOLATION (${context}): ${problem} ` +
+    `u64=[${pairHex(s.uminHi, s.uminLo)}, ${pairHex(s.umaxHi, s.umaxLo)}] ` +
+    `s64=[${pairHex(s.sminHi, s.sminLo)}, ${pairHex(s.smaxHi, s.smaxLo)}] ` +
+    `u32=[${hex32(s.u32Min)}, ${hex32(s.u32Max)}] s32=[${hex32(s.s32Min)}, ${hex32(s.s32Max)}] ` +
+    `var_off=(${pairHex(s.valueHi, s.valueLo)}, ${pairHex(s.maskHi, s.maskLo)})`;
+  setUnbounded(s);
+  return text;
 }

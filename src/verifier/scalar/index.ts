@@ -4,7 +4,7 @@
  */
 export { aluScalar, assume, forkWidth, mov32, movsx32, movsx64 } from './alu.js';
 export { addScalar, subScalar } from './arith.js';
-export { boundsViolation, syncBounds, updateBounds } from './bounds.js';
+export { checkBounds, syncBounds, updateBounds } from './bounds.js';
 export { branchTaken, flipOp, JSET_FALSE, negateOp } from './branch.js';
 export {
   byteSwap,
@@ -37,7 +37,7 @@ export {
   setUmax,
   setUmin,
 } from './ranges.js';
-export { refine, refineBranches, type Violation } from './refine.js';
+export { refine, refineBranches } from './refine.js';
 export {
   constValue,
   copyScalar,

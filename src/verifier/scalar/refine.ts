@@ -15,7 +15,7 @@ import {
   BPF_JSLE,
   BPF_JSLT,
 } from '../../isa/constants.js';
-import { boundsViolation, syncBounds } from './bounds.js';
+import { checkBounds, syncBounds } from './bounds.js';
 import { flipOp, JSET_FALSE, negateOp } from './branch.js';
 import { larger, slt, smaller, ult, umax32, umin32 } from './pair.js';
 import { isConstAt, type Scalar, setUnbounded } from './scalar.js';
@@ -195,14 +195,11 @@ function refineLessSigned64(strict: boolean, a: Scalar, b: Scalar): void {
   raiseSmin(b, (a.sminHi + (strict && a.sminLo === -1 ? 1 : 0)) | 0, (a.sminLo + step) | 0);
 }
 
-/** A contradiction found after a branch: which register, in the kernel's word, and what. The ranges are forgotten. */
-export interface Violation {
-  readonly context: 'true_reg1' | 'true_reg2' | 'false_reg1' | 'false_reg2';
-  readonly message: string;
-}
+const NONE: readonly string[] = [];
 
 /**
  * Narrows the copies of both operands in the taken state and in the one that falls through, and deduces (`reg_set_min_max`).
+ * The result is the contradictions found, as `checkBounds` words them; there are none in most programs.
  * Of a register compared with itself, give the one object twice, as Linux does.
  */
 export function refineBranches(
@@ -212,22 +209,17 @@ export function refineBranches(
   taken2: Scalar,
   fall1: Scalar,
   fall2: Scalar,
-): Violation | undefined {
+): readonly string[] {
   refine(negateOp(op), is32, fall1, fall2);
   syncBounds(fall1);
   syncBounds(fall2);
   refine(op, is32, taken1, taken2);
   syncBounds(taken1);
   syncBounds(taken2);
-  let first = check(taken1, 'true_reg1');
-  first = check(taken2, 'true_reg2') ?? first;
-  first = check(fall1, 'false_reg1') ?? first;
-  return check(fall2, 'false_reg2') ?? first;
-}
-
-function check(s: Scalar, context: Violation['context']): Violation | undefined {
-  const message = boundsViolation(s);
-  if (message === undefined) return undefined;
-  setUnbounded(s);
-  return { context, message };
+  const first = checkBounds(taken1, 'true_reg1');
+  const second = checkBounds(taken2, 'true_reg2');
+  const third = checkBounds(fall1, 'false_reg1');
+  const fourth = checkBounds(fall2, 'false_reg2');
+  if (first === undefined && second === undefined && third === undefined && fourth === undefined) return NONE;
+  return [first, second, third, fourth].filter((text) => text !== undefined);
 }
