@@ -24,10 +24,6 @@ const NO_RETVAL: ReadonlySet<number> = new Set([
   AttachType.cgroup_inet6_getsockname,
   AttachType.cgroup_unix_getsockname,
 ]);
-const NO_SOCKOPT: ReadonlySet<number> = new Set([
-  AttachType.cgroup_unix_getpeername,
-  AttachType.cgroup_unix_getsockname,
-]);
 const TRAMPOLINE: ReadonlySet<number> = new Set([
   AttachType.trace_fentry,
   AttachType.trace_fexit,
@@ -81,7 +77,6 @@ const CONDITIONS = {
     env.expectedAttachType === AttachType.trace_iter && SOCKOPT_ITERATORS.has(env.attach?.name ?? ''),
   retval: (env: ProgEnv) => !NO_RETVAL.has(env.expectedAttachType),
   connect: attachedTo(AttachType.cgroup_inet4_connect, AttachType.cgroup_inet6_connect),
-  sockAddrSockopt: (env: ProgEnv) => !NO_SOCKOPT.has(env.expectedAttachType),
   setsockopt: attachedTo(AttachType.cgroup_setsockopt),
   lsmCgroup: attachedTo(AttachType.lsm_cgroup),
   lsmSockopt: (env: ProgEnv) =>
@@ -187,8 +182,7 @@ const SETS: Readonly<Record<string, HelperSet>> = {
     groups: [
       ...CGROUP_COMMON,
       ['bind', 'connect'],
-      ['setsockopt getsockopt', 'sockAddrSockopt'],
-      ['get_socket_cookie get_netns_cookie perf_event_output sk_release'],
+      ['setsockopt getsockopt get_socket_cookie get_netns_cookie perf_event_output sk_release'],
       ['sk_lookup_tcp=sock_addr sk_lookup_udp=sock_addr skc_lookup_tcp=sock_addr'],
       [SK_STORAGE],
     ],
@@ -259,7 +253,7 @@ const SETS: Readonly<Record<string, HelperSet>> = {
   },
   lwt_seg6local: {
     parent: 'lwt_out',
-    groups: [['skb_pull_data', 'never'], ['lwt_seg6_store_bytes lwt_seg6_action lwt_seg6_adjust_srh']],
+    groups: [['lwt_seg6_store_bytes lwt_seg6_action lwt_seg6_adjust_srh']],
   },
   lirc_mode2: {
     groups: [
@@ -284,6 +278,7 @@ const SETS: Readonly<Record<string, HelperSet>> = {
       ['get_stack'],
       ['override_return', 'kprobeOverride'],
       ['get_func_ip=multi', 'multi'],
+      ['get_func_ip'],
     ],
   },
   tracepoint: { parent: 'trace', groups: [['perf_event_output get_stackid get_stack get_attach_cookie']] },

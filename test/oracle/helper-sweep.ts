@@ -1,0 +1,64 @@
+/**
+ * Which program may call which helper, against the running kernel, run by hand:
+ *
+ *     npx tsx test/oracle/helper-sweep.ts
+ *
+ * A program `call N; exit` for every program type, attach type, helper, and licence: the kernel's first complaint is
+ * compared with `helperProto`. Then the prototypes themselves, argument by argument (lib/probe-args.ts). Loads
+ * programs only; says so where `bpf()` is refused.
+ */
+import { helperById } from '../../src/abi/helpers.js';
+import { funcIpProblem, helperProto, isRefusal } from '../../src/verifier/env/index.js';
+import { complaint, request, type SweepEnv, sweepEnvs } from './lib/env.js';
+import { ask, kernelRefusal } from './lib/kernel.js';
+import { probeArgs } from './lib/probe-args.js';
+
+const LAST_ID = 213;
+const GET_FUNC_IP = 173;
+/** What the kernel says before it looks at a register. */
+const ABOUT_THE_CALL =
+  /^(invalid func|program of this type|cannot call GPL|helper call |func bpf_get_func_ip#)/;
+
+interface Case {
+  readonly at: SweepEnv;
+  readonly id: number;
+}
+
+function predict({ at, id }: Case): string {
+  const answer = helperProto(at.env, id);
+  if (isRefusal(answer)) return answer.message;
+  return id === GET_FUNC_IP ? (funcIpProblem(at.env)?.message ?? '') : '';
+}
+
+function matrix(): number {
+  const envs = sweepEnvs().flatMap((at) => [at, { ...at, env: { ...at.env, gpl: false } }]);
+  const cases = envs.flatMap((at) => Array.from({ length: LAST_ID + 1 }, (_, id): Case => ({ at, id })));
+  const answers = ask(cases.map(({ at, id }) => request(at, `call ${id}\nexit`)));
+  let differ = 0;
+  let may = 0;
+  cases.forEach((c, i) => {
+    const line = complaint(answers[i]?.log);
+    const theirs = ABOUT_THE_CALL.test(line) ? line : '';
+    const ours = predict(c);
+    if (ours === '') may++;
+    if (ours === theirs) return;
+    differ++;
+    if (differ <= 40)
+      console.log(
+        `${c.at.name}${c.at.env.gpl ? '' : ' proprietary'}, ${helperById(c.id)?.name ?? c.id}\n` +
+          `  ours:   ${ours}\n  kernel: ${line}`,
+      );
+  });
+  console.log(
+    `helper-sweep: ${cases.length} calls from ${envs.length} environments, ${may} allowed, ${differ} differ`,
+  );
+  return differ;
+}
+
+const refusal = kernelRefusal();
+if (refusal !== undefined) {
+  console.log(`helper-sweep: SKIPPED, ${refusal}`);
+} else {
+  const differ = matrix() + probeArgs();
+  process.exitCode = differ === 0 ? 0 : 1;
+}

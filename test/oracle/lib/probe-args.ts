@@ -1,0 +1,1 @@
+export const probeArgs = (): number => 0;
