@@ -3,11 +3,12 @@
  * min / median / max over the runs. Add a suite to `SUITES`.
  */
 import { parseArgs } from 'node:util';
+import { ENTRY } from './entry.js';
 import { geometricMean, type Measurement, measure, type Suite, table } from './framework.js';
 import { MICRO } from './micro.js';
 import { PROGRAM_SUITES } from './programs.js';
 
-const SUITES: readonly Suite[] = [...MICRO, ...PROGRAM_SUITES];
+const SUITES: readonly Suite[] = [...MICRO, ENTRY, ...PROGRAM_SUITES];
 const WARM_UP = 1;
 
 function runSuite(suite: Suite, filter: RegExp, runs: number): Measurement[] {

@@ -89,6 +89,8 @@ export class Execution implements Caller {
   /** Nested activations of the core by this execution. */
   private active = 0;
   private quantum: number | undefined;
+  private lastFunction: bigint | undefined;
+  private lastFunctionCell = 0;
   private flow: Extract<HelperDef, { kind: 'flow' }> | undefined;
 
   /** @internal Made by `Engine.execution`. */
@@ -119,6 +121,7 @@ export class Execution implements Caller {
     this.program = program;
     this.fault = undefined;
     this.flow = undefined;
+    this.lastFunction = undefined;
     this.fuel = options.fuel ?? DEFAULT_FUEL;
     this.executed = 0;
     engine.core.begin(program.start, this.stack.address32 + STACK_SIZE, program.checked ? 1 : 0);
@@ -227,10 +230,10 @@ export class Execution implements Caller {
   }
 
   callFunction(address: bigint, args: readonly RegValue[]): bigint {
-    const saved = this.beginCall(address, args);
+    this.beginCall(address, args);
     for (;;) {
       const stop = this.resume();
-      if (stop === 'return') return this.endCall(saved);
+      if (stop === 'return') return this.endCall();
       if (stop === 'flow') this.completeFlow();
       else if (stop !== 'yield' && stop !== 'slice')
         throw new RunStopped('VM_STATE', 'the callback was stopped');
@@ -238,44 +241,49 @@ export class Execution implements Caller {
   }
 
   *driveFunction(address: bigint, args: readonly RegValue[]): Generator<unknown, bigint, unknown> {
-    const saved = this.beginCall(address, args);
+    this.beginCall(address, args);
     for (;;) {
       const stop = this.resume(this.quantum);
-      if (stop === 'return') return this.endCall(saved);
+      if (stop === 'return') return this.endCall();
       if (stop === 'flow') yield* this.driveFlow();
       else if (stop === 'yield' || stop === 'slice') yield undefined;
       else throw new RunStopped('VM_STATE', 'the callback was stopped');
     }
   }
 
-  private beginCall(address: bigint, args: readonly RegValue[]): BigInt64Array {
+  private beginCall(address: bigint, args: readonly RegValue[]): void {
     const { engine } = this;
     engine.switchTo(this);
-    const cell = cellOfFunction(address);
-    if (cell < 0 || !this.isFunction(cell)) {
-      throw new HelperFault(`0x${BigInt.asUintN(64, address).toString(16)} is not a function of the program`);
-    }
-    const saved = engine.call.i64.slice(0, 6);
-    const checked = this.program.checked ? 1 : 0;
-    const { i32 } = engine.memory;
+    const cell = this.functionCell(address);
+    const { i32, i64 } = engine.memory;
     const back = i32[HOT_PC >> 2]!;
-    const stop = engine.core.push(checked, cell, back, FRAME_FROM_HOST);
+    const stop = engine.core.push(this.program.checked ? 1 : 0, cell, back, FRAME_FROM_HOST);
     if (stop >= 0) {
       this.classify(stop);
       throw new RunStopped('VM_STATE', 'the callback was stopped');
     }
     i32[HOT_BUDGET >> 2]! += cell - back;
-    for (let i = 0; i < 5; i++) this.setReg(i + 1, args[i] ?? 0);
-    return saved;
+    for (let i = 0; i < args.length && i < 5; i++) setHalves(i32, i64, HOT_REGS / 8 + 1 + i, args[i]!);
   }
 
-  private endCall(saved: BigInt64Array): bigint {
-    this.engine.switchTo(this);
-    const r0 = this.reg(0);
-    this.engine.call.i64.set(saved);
+  private endCall(): bigint {
+    const { engine } = this;
+    engine.switchTo(this);
     // The activation that called the helper has to count what the callback executed.
-    if (this.active > 0) this.engine.askReslice();
-    return r0;
+    if (this.active > 0) engine.askReslice();
+    return engine.call.arg(0);
+  }
+
+  /** Cell of the function at an address; helpers call the same one many times. */
+  private functionCell(address: bigint): number {
+    if (address === this.lastFunction) return this.lastFunctionCell;
+    const cell = cellOfFunction(address);
+    if (cell < 0 || !this.isFunction(cell)) {
+      throw new HelperFault(`0x${BigInt.asUintN(64, address).toString(16)} is not a function of the program`);
+    }
+    this.lastFunction = address;
+    this.lastFunctionCell = cell;
+    return cell;
   }
 
   /** What came of the run. */

@@ -9,10 +9,11 @@ const plainLoop: HelperDef = {
   kind: 'plain',
   name: 'loop',
   run: (call) => {
-    const [count, address, context] = [call.argU32(1), call.arg(2), call.arg(3)];
-    for (let i = 0; i < count; i++)
-      if (call.execution.callFunction(address, [i, context]) !== 0n) return i + 1;
-    return count;
+    // Its own arguments are still there after a callback has run.
+    for (let i = 0; i < call.argU32(1); i++) {
+      if (call.execution.callFunction(call.arg(2), [i, call.arg(3)]) !== 0n) return i + 1;
+    }
+    return call.argI32(1);
   },
 };
 const flowLoop: HelperDef = {

@@ -8,7 +8,10 @@ const LOOP = 'r0 = 0\nr0 += 1\nif r0 != 1000000 goto -2\nexit';
 describe.each(LOOPS)('%s', (_name, options) => {
   test('a loop without end is stopped', () => {
     const { fault, instructions } = runText('r0 = 1\ngoto -1', { ...options, fuel: 5_000_000 });
-    expect(fault).toMatchObject({ kind: 'out-of-fuel', detail: 'out of fuel, not finished after 5000000 instructions' });
+    expect(fault).toMatchObject({
+      kind: 'out-of-fuel',
+      detail: 'out of fuel, not finished after 5000000 instructions',
+    });
     expect(instructions).toBe(5_000_000);
   });
 

@@ -90,7 +90,9 @@ export function push(checked: i32, target: i32, back: i32, kind: i32): i32 {
   const depth = load<i32>(HOT_DEPTH);
   if (depth + 1 >= MAX_FRAMES) return STOP_DEPTH;
   const frame: usize = HOT_FRAMES + depth * FRAME_SIZE;
-  memory.copy(frame, HOT_REGS + 48, 40);
+  if (kind == FRAME_FROM_HOST)
+    for (let i: usize = 8; i <= 40; i += 8) store<i64>(frame + i - 8, load<i64>(HOT_REGS + i));
+  for (let i: usize = 48; i <= 80; i += 8) store<i64>(frame + i - 8, load<i64>(HOT_REGS + i));
   store<i32>(frame, back, FRAME_RETURN);
   store<i32>(frame, load<i32>(HOT_MAY_GOTO), FRAME_MAY_GOTO);
   store<i32>(frame, kind, FRAME_KIND);
@@ -123,12 +125,14 @@ export function leave<C>(pc: usize, b: i32): i32 {
   if (depth < 0) return stop(pc + CELL, b, STOP_EXIT);
   const frame: usize = HOT_FRAMES + depth * FRAME_SIZE;
   if (sizeof<C>() == 8) shadowFrame(load<u32>(HOT_REGS, 80), 0);
-  memory.copy(HOT_REGS + 48, frame, 40);
+  for (let i: usize = 48; i <= 80; i += 8) store<i64>(HOT_REGS + i, load<i64>(frame + i - 8));
   const back = load<i32>(frame, FRAME_RETURN);
   store<i32>(HOT_MAY_GOTO, load<i32>(frame, FRAME_MAY_GOTO));
   store<i32>(HOT_DEPTH, depth);
   stop(back, b + back - <i32>(pc + CELL), 0);
-  return load<i32>(frame, FRAME_KIND) == FRAME_FROM_HOST ? STOP_RETURN : -1;
+  if (load<i32>(frame, FRAME_KIND) != FRAME_FROM_HOST) return -1;
+  for (let i: usize = 8; i <= 40; i += 8) store<i64>(HOT_REGS + i, load<i64>(frame + i - 8));
+  return STOP_RETURN;
 }
 
 /** `bpf_tail_call`: the budget moves with `pc` as for a jump. The count only grows when a program is found. */

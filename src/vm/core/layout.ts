@@ -35,21 +35,24 @@ export const HOT_MAY_GOTO = HOT + 144;
 export const HOT_CALLEE = HOT + 148;
 /** Caller's state of frame n + 1, `FRAME_SIZE` bytes each. */
 export const HOT_FRAMES = HOT + 160;
-/** Saved r6–r9 and r10 (40 bytes), return cell (i32), may_goto budget (i32); 1 more i32 says whether a host call lies between. */
-export const FRAME_SIZE = 56;
-export const FRAME_RETURN = 40;
-export const FRAME_MAY_GOTO = 44;
-export const FRAME_KIND = 48;
+/**
+ * Saved r1–r10 (80 bytes; r1–r5 only for calls by the host, whose helper still needs its arguments), return
+ * cell (i32), may_goto budget (i32), kind (i32).
+ */
+export const FRAME_SIZE = 96;
+export const FRAME_RETURN = 80;
+export const FRAME_MAY_GOTO = 84;
+export const FRAME_KIND = 88;
 /** `FRAME_KIND`: returning leaves the core. */
 export const FRAME_FROM_HOST = 1;
 export const MAX_FRAMES = 8;
-export const HOT_SIZE = 160 + 8 * 56;
+export const HOT_SIZE = 160 + 8 * 96;
 
 /** Engine-wide words. Window's first offset and its length less `WINDOW_SLACK` (i64 each). */
-export const WINDOW_START = HOT + 1024;
-export const WINDOW_LENGTH = HOT + 1032;
+export const WINDOW_START = HOT + 2048;
+export const WINDOW_LENGTH = HOT + 2056;
 /** Not 0: the host wants the core to return after the current plain helper (i32). */
-export const HOT_STOP_ASKED = HOT + 1040;
+export const HOT_STOP_ASKED = HOT + 2064;
 /** Bytes at the end of memory that are never handed out, so that one comparison serves all access sizes. */
 export const WINDOW_SLACK = 16;
 

@@ -1,0 +1,88 @@
+/** What it costs to get into the core and out of it: short runs, flow helpers, callbacks. */
+import { assemble } from '../src/isa/index.js';
+import { Engine, type HelperDef, type Program } from '../src/vm/index.js';
+import type { Benchmark, Suite } from './framework.js';
+
+const CALLS = 1_000_000;
+const CALL_LOOP = `
+  r7 = ${CALLS}
+again:
+  call 1
+  r7 += -1
+  if r7 != 0 goto again
+  exit`;
+/** r1 = address of the function at the end, which the helper calls. */
+const CALLBACK = `
+  r1 = 0 ll
+  call 1
+  exit
+  r0 = 0
+  exit`;
+const CALLBACK_SLOT = 4;
+
+const plain: HelperDef = { kind: 'plain', name: 'plain', run: () => 1 };
+const flow: HelperDef = { kind: 'flow', name: 'flow', run: () => 1 };
+const generator: HelperDef = {
+  kind: 'flow',
+  name: 'generator',
+  // biome-ignore lint/correctness/useYield: what is measured is a flow that has nothing to wait for
+  *run() {
+    return 1;
+  },
+};
+const loop: HelperDef = {
+  kind: 'plain',
+  name: 'loop',
+  run: (call) => {
+    const address = call.arg(1);
+    for (let i = 0; i < CALLS; i++) call.execution.callFunction(address, [i]);
+    return 0;
+  },
+};
+
+function calls(name: string, helper: HelperDef, text = CALL_LOOP): Benchmark {
+  return {
+    name,
+    unit: 'call',
+    inMean: false,
+    prepare: () => {
+      const engine = new Engine();
+      const insns = assemble(text);
+      if (helper === loop) Object.assign(insns[0]!, { src: 4, imm: CALLBACK_SLOT - 1 });
+      const program = engine.load({ name, insns }, { checked: false, helpers: () => helper });
+      return () => {
+        const { fault } = engine.run(program);
+        if (fault !== undefined) throw new Error(`${name}: ${fault.detail}`);
+        return CALLS;
+      };
+    },
+  };
+}
+
+const shortRuns: Benchmark = {
+  name: 'run of two instructions',
+  unit: 'run',
+  inMean: false,
+  prepare: () => {
+    const engine = new Engine();
+    const program: Program = engine.load(
+      { name: 'short', insns: assemble('r0 = 1\nexit') },
+      { checked: false },
+    );
+    return () => {
+      for (let i = 0; i < CALLS; i++) engine.run(program);
+      return CALLS;
+    };
+  },
+};
+
+export const ENTRY: Suite = {
+  name: 'entry and exit',
+  benchmarks: [
+    calls('plain helper, and the loop around it', plain),
+    calls('flow helper', flow),
+    calls('flow helper, a generator', generator),
+    calls('callback from a plain helper', loop, CALLBACK),
+    shortRuns,
+  ],
+};
