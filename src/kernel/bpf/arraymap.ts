@@ -6,6 +6,7 @@ import { Errno } from '../../abi/errno.js';
 import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
 import { MapType } from '../../abi/map-types.js';
 import type { Region } from '../../vm/index.js';
+import { copyBytes } from '../lib/copy.js';
 import {
   ACCESS_FLAGS,
   accessFlagsOk,
@@ -112,7 +113,7 @@ export class ArrayMap extends IndexedMap {
     const index = this.index(key);
     const refused = checkUpdate(index, this.maxEntries, flags);
     if (refused !== 0) return refused;
-    this.memory.u8.copyWithin(this.base + index * this.stride, value, value + this.valueSize);
+    copyBytes(this.memory, this.base + index * this.stride, value, this.valueSize);
     return 0;
   }
 
@@ -190,7 +191,7 @@ export class PerCpuArrayMap extends IndexedMap {
     const index = this.index(key);
     const refused = checkUpdate(index, this.maxEntries, flags);
     if (refused !== 0) return refused;
-    this.memory.u8.copyWithin(this.lookup(key), value, value + this.valueSize);
+    copyBytes(this.memory, this.lookup(key), value, this.valueSize);
     return 0;
   }
 

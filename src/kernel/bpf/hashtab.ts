@@ -5,6 +5,7 @@
 import { Errno } from '../../abi/errno.js';
 import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
 import { MapType } from '../../abi/map-types.js';
+import { copyBytes } from '../lib/copy.js';
 import { jhash, jhash2 } from '../lib/jhash.js';
 import { ElemPool } from './elem-pool.js';
 import { LruList } from './lru-list.js';
@@ -306,9 +307,9 @@ export class HashMap extends BpfMap {
 
   private fill(elem: number, key: number, value: number, fromSyscall: boolean): void {
     const at = this.pool.keyAt(elem);
-    this.memory.u8.copyWithin(at, key, key + this.keySize);
+    copyBytes(this.memory, at, key, this.keySize);
     if (this.valuePerCpu) this.copyValues(elem, value, fromSyscall, true);
-    else this.memory.u8.copyWithin(at + this.pool.valueOffset, value, value + this.valueSize);
+    else copyBytes(this.memory, at + this.pool.valueOffset, value, this.valueSize);
   }
 
   /** A system call gives every CPU's value; a program its own CPU's, and a new element is zero on the others. */
@@ -321,7 +322,7 @@ export class HashMap extends BpfMap {
       return;
     }
     if (fresh) u8.fill(0, at, at + all);
-    u8.copyWithin(at + this.host.cpu * this.stride, value, value + this.valueSize);
+    copyBytes(this.memory, at + this.host.cpu * this.stride, value, this.valueSize);
   }
 
   private link(elem: number, hash: number): void {
