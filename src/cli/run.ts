@@ -4,8 +4,9 @@
  */
 import { type Command, InvalidArgumentError } from 'commander';
 import { MapType } from '../abi/map-types.js';
-import { type ProgType, progTypeByName } from '../abi/prog-types.js';
+import { type ProgType, progTypeByName, progTypeName } from '../abi/prog-types.js';
 import type { RunTimer } from '../kernel/bpf/run-prog.js';
+import { takesPackets } from '../kernel/bpf/test-run.js';
 import type { TestRunAttr } from '../kernel/bpf/test-run-types.js';
 import { PcapError, SyscallError } from '../kernel/errors.js';
 import { type Lab, loadLab, type OutputRecord } from '../kernel/lab.js';
@@ -193,6 +194,11 @@ function runOnce(lab: Lab, file: string, name: string, options: Options): void {
 function runCapture(lab: Lab, file: string, name: string, capture: string, options: Options): void {
   const frames = readCapture(capture);
   const prog = lab.prog(name);
+  if (!takesPackets(prog.type)) {
+    throw new UsageError('USAGE_PCAP', `programs of type ${progTypeName(prog.type)} take no packets`, {
+      symbol: name,
+    });
+  }
   const timer = new Stopwatch();
   const packets: PacketRun[] = [];
   const output: OutputRecord[] = [];

@@ -23,6 +23,11 @@ const SKB_TYPES: readonly ProgType[] = [
   ProgType.sk_skb,
 ];
 
+/** Whether test runs of a type are given a packet that begins with an Ethernet header. */
+export function takesPackets(type: ProgType): boolean {
+  return type === ProgType.xdp || SKB_TYPES.includes(type);
+}
+
 /** Types whose context is something that only a kernel around them can make up. */
 const REFUSED: readonly ProgType[] = [
   ProgType.unspec,
