@@ -215,7 +215,7 @@ export function syncBounds(s: Scalar): void {
 }
 
 /** What is contradictory in the register, in the kernel's words, or undefined. */
-function boundsViolation(s: Scalar): string | undefined {
+export function boundsViolation(s: Scalar): string | undefined {
   if (
     ult(s.umaxHi, s.umaxLo, s.uminHi, s.uminLo) ||
     slt(s.smaxHi, s.smaxLo, s.sminHi, s.sminLo) ||

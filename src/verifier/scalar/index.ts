@@ -4,7 +4,7 @@
  */
 export { aluScalar, assume, forkWidth, mov32, movsx32, movsx64 } from './alu.js';
 export { addScalar, subScalar } from './arith.js';
-export { checkBounds, syncBounds, updateBounds } from './bounds.js';
+export { boundsViolation, checkBounds, syncBounds, updateBounds } from './bounds.js';
 export { branchTaken, flipOp, JSET_FALSE, negateOp } from './branch.js';
 export {
   byteSwap,
