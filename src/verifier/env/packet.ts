@@ -24,12 +24,14 @@ const READ_WRITE: ReadonlySet<number> = new Set([
 const LD_ABS: ReadonlySet<number> = new Set([ProgType.socket_filter, ProgType.sched_cls, ProgType.sched_act]);
 
 /**
- * May the program read or write a packet, or hand a pointer into one to a helper?
+ * May the program store into a packet, or hand a pointer into one to a helper? Loads are not asked about: whoever
+ * got a packet pointer from its context may read through it.
  *
  * `helperTakesPacket`: for a helper's argument, the prototype's `pktAccess`; absent for a load or store.
  */
 export function mayAccessPacket({ type }: ProgEnv, write: boolean, helperTakesPacket?: boolean): boolean {
   if (type === ProgType.cgroup_sockopt) return true;
+  if (!write && helperTakesPacket === undefined) return true;
   if (!READ_WRITE.has(type) && (write || !READ_ONLY.has(type))) return false;
   return helperTakesPacket ?? true;
 }

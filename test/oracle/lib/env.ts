@@ -132,9 +132,13 @@ export function request({ env, attachBtfId }: SweepEnv, text: string, more: obje
 }
 
 const NOISE =
-  /^(\d+: \(|\d+: R\d|\s*\d+: [.0-9]{10} |func#|processed |Live regs|verification time|stack depth|mark_precise|from |Global|Using|$)/;
+  /^(\d+: \(|\d+: R\d|\s*\d+: [.0-9]{10} |func#|processed |Live regs|verification time|stack depth|mark_precise|from |propagating|Global|Using|$)/;
+
+/** `kraw.py` keeps this much of a log's end: in one that is as long, the first line is cut. */
+const LOG_KEPT = 1200;
 
 /** The first line of a log that says what is wrong; empty where none does. */
-export function complaint(log: string | undefined): string {
-  return (log ?? '').split('\n').find((line) => !NOISE.test(line)) ?? '';
+export function complaint(log = ''): string {
+  const lines = log.split('\n').slice(log.length >= LOG_KEPT ? 1 : 0);
+  return lines.find((line) => !NOISE.test(line)) ?? '';
 }
