@@ -2,8 +2,7 @@
 import { ProgType } from '../abi/prog-types.js';
 import { decodeInsns } from '../isa/decode.js';
 import { INSN_SIZE } from '../isa/insn.js';
-import { DEFAULT_RUN_FUEL } from '../kernel/bpf/run-prog.js';
-import { ProgramFaultError } from '../kernel/errors.js';
+import { DEFAULT_RUN_FUEL, faultError } from '../kernel/bpf/run-prog.js';
 import { Kernel } from '../kernel/kernel.js';
 import { duration } from '../report/run.js';
 import { UsageError } from './errors.js';
@@ -52,12 +51,7 @@ export function runRaw(source: string, options: RawOptions): void {
     if (fault !== undefined) process.exitCode = 1;
     return;
   }
-  if (fault !== undefined) {
-    throw new ProgramFaultError(`FAULT_${fault.kind.toUpperCase().replaceAll('-', '_')}`, fault.detail, {
-      symbol: fault.program,
-      insn: fault.insn,
-    });
-  }
+  if (fault !== undefined) throw faultError(fault);
   stdout.line(`r0 = ${r0} (0x${r0.toString(16)}), ${instructions} instructions, ${duration(timeNs)}`);
   for (const line of kernel.tracePipe.drain()) stdout.line(line);
 }

@@ -37,17 +37,22 @@ export function runProg(kernel: Kernel, prog: BpfProg, start: StartOptions, opti
     const result = engine.run(prog.program, startOptions);
     instructions += result.instructions;
     r0 = result.r0;
-    if (result.fault !== undefined) throw faultError(kernel, prog, result.fault);
+    if (result.fault !== undefined) throw faultOf(kernel, prog, result.fault);
   }
   timer?.leave();
   return { r0, instructions };
 }
 
-/** The fault may lie in a program that a tail call led to. */
-function faultError(kernel: Kernel, prog: BpfProg, fault: Fault): ProgramFaultError {
+/** The error for a fault; `source` is the source line it lies in, where that is known. */
+export function faultError(fault: Fault, source?: string): ProgramFaultError {
   const code = `FAULT_${fault.kind.toUpperCase().replaceAll('-', '_')}`;
-  const stopped = fault.program === prog.name ? prog : (kernel.bpf.progByName(fault.program) ?? prog);
-  const source = sourcePlace(stopped.lineInfo, fault.insn);
-  const detail = source === undefined ? fault.detail : `${fault.detail} (${source})`;
+  const what = fault.kind === 'out-of-fuel' ? `out of fuel, ${fault.detail}` : fault.detail;
+  const detail = source === undefined ? what : `${what} (${source})`;
   return new ProgramFaultError(code, detail, { symbol: fault.program, insn: fault.insn });
+}
+
+/** The fault may lie in a program that a tail call led to. */
+function faultOf(kernel: Kernel, prog: BpfProg, fault: Fault): ProgramFaultError {
+  const stopped = fault.program === prog.name ? prog : (kernel.bpf.progByName(fault.program) ?? prog);
+  return faultError(fault, sourcePlace(stopped.lineInfo, fault.insn));
 }

@@ -1,7 +1,9 @@
 /** Which helpers a program of a type can call. Models the `*_func_proto` functions of Linux 6.18. */
 import { helperById } from '../../../abi/helpers.js';
 import { ProgType } from '../../../abi/prog-types.js';
-import type { HelperResolver } from '../../../vm/index.js';
+import { POISON_HELPER } from '../../../object/core/index.js';
+import { POISON_KFUNC } from '../../../object/index.js';
+import { type HelperDef, HelperFault, type HelperResolver } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
 import { baseHelpers } from './base.js';
 import { lircHelpers } from './lirc.js';
@@ -14,6 +16,9 @@ import type { HelperTable } from './table.js';
 import { taskHelpers } from './task.js';
 import { xdpHelpers } from './xdp.js';
 
+/** Externs that one object may have. */
+const POISONED_KFUNCS = 1_000_000;
+
 const SKB_TYPES: readonly ProgType[] = [
   ProgType.socket_filter,
   ProgType.sched_cls,
@@ -25,6 +30,19 @@ const SKB_TYPES: readonly ProgType[] = [
   ProgType.lwt_seg6local,
   ProgType.sk_skb,
 ];
+
+/** What the loader puts where the target lacks something. Guarded code never comes to it, so only running it is an error. */
+function poisoned(id: number): HelperDef | undefined {
+  const core = id === POISON_HELPER;
+  if (!core && (id < POISON_KFUNC || id >= POISON_KFUNC + POISONED_KFUNCS)) return undefined;
+  const what = core
+    ? 'a CO-RE relocation found no counterpart for this instruction in the target'
+    : 'the target does not have this kernel function';
+  const run = (): never => {
+    throw new HelperFault(what);
+  };
+  return { kind: 'plain', name: 'poisoned', run };
+}
 
 /** Resolvers by program type, made when first asked for. */
 export function helperResolver(kernel: Machine): (type: ProgType) => HelperResolver {
@@ -43,7 +61,8 @@ export function helperResolver(kernel: Machine): (type: ProgType) => HelperResol
     const table: HelperTable = { ...common, ...special(kernel, type) };
     const resolver: HelperResolver = (kind, id) => {
       const helper = kind === 'helper' ? helperById(id) : undefined;
-      return helper === undefined ? undefined : table[helper.name];
+      if (helper !== undefined) return table[helper.name];
+      return kind === 'helper' ? poisoned(id) : undefined;
     };
     made.set(type, resolver);
     return resolver;
