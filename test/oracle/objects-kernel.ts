@@ -1,13 +1,15 @@
 /**
  * The running kernel's word on our loader: for every program of Debian's objects and of `programs/` (or of the files
  * named), what libbpf loads is compared with what we would load, and ours is loaded too: the verdicts and errnos must
- * agree. Needs bpf(2), libbpf and the reference tools beside the project; says what is missing and skips.
+ * agree. Programs on packets are test-run there and in our simulated kernel, with equal results. Needs bpf(2), libbpf and the reference tools beside the project; says what is missing and skips.
  *
  *   npm run oracle:objects-kernel            or: tsx test/oracle/objects-kernel.ts FILE.o…
  */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { BpflabError } from '../../src/errors.js';
 import { decodeInsns } from '../../src/isa/index.js';
+import { loadLab } from '../../src/kernel/lab.js';
 import type { LoadableObject, LoadableProgram } from '../../src/object/index.js';
 import { debianObjects } from './lib/debian.js';
 import {
@@ -23,7 +25,7 @@ import {
 import { loadOurs } from './lib/ours.js';
 import { hostTarget } from './lib/target.js';
 
-const counts = { passed: 0, failed: 0, accepted: 0, rejected: 0, unreached: 0 };
+const counts = { passed: 0, failed: 0, accepted: 0, rejected: 0, unreached: 0, runs: 0 };
 
 function compareRequest(
   ours: LoadableObject,
@@ -62,6 +64,32 @@ function compareVerdict(theirs: KernelProgram, object: LoadableObject, program: 
   ];
 }
 
+/** Return value and packet of every test run that the kernel did, from our simulated kernel. */
+function compareRuns(theirs: KernelProgram, object: LoadableObject): string[] {
+  const lines: string[] = [];
+  const lab = theirs.runs === undefined ? undefined : loadLab(object);
+  for (const [i, { data_in, retval, data_out }] of (theirs.runs ?? []).entries()) {
+    if (lab === undefined || retval === undefined) continue;
+    counts.runs++;
+    const ours = lab.run(theirs.program!, { dataIn: Buffer.from(data_in, 'hex') });
+    const data = Buffer.from(ours.dataOut ?? []).toString('hex');
+    if (ours.retval !== retval) lines.push(`run ${i}: returns ${ours.retval}, the kernel's ${retval}`);
+    if (data_out !== undefined && data !== data_out)
+      lines.push(`run ${i}: leaves ${data}, the kernel's ${data_out}`);
+  }
+  return lines;
+}
+
+/** A run that we cannot do is a difference like any other. */
+function attemptRuns(theirs: KernelProgram, object: LoadableObject): string[] {
+  try {
+    return compareRuns(theirs, object);
+  } catch (error) {
+    if (error instanceof BpflabError) return [`run: ${error.message}`];
+    throw error;
+  }
+}
+
 function judge(theirs: KernelProgram, ours: LoadableObject | undefined): string[] {
   const program = ours?.programs.find(({ name }) => name === theirs.program);
   // what libbpf itself refuses is objects.ts's business
@@ -70,7 +98,11 @@ function judge(theirs: KernelProgram, ours: LoadableObject | undefined): string[
     return [];
   }
   if (program === undefined) return ['libbpf loads it, we have no such program'];
-  return [...compareRequest(ours, program, theirs.load), ...compareVerdict(theirs, ours, program)];
+  return [
+    ...compareRequest(ours, program, theirs.load),
+    ...compareVerdict(theirs, ours, program),
+    ...attemptRuns(theirs, ours),
+  ];
 }
 
 function defaultFiles(): string[] {
@@ -104,7 +136,8 @@ function main(): void {
     }
   }
   console.log(
-    `verdicts: ${counts.accepted} accepted, ${counts.rejected} rejected; ${counts.unreached} that libbpf does not load`,
+    `verdicts: ${counts.accepted} accepted, ${counts.rejected} rejected; ${counts.unreached} that libbpf does not load; ` +
+      `${counts.runs} test runs`,
   );
   console.log(`${counts.passed} passed, ${counts.failed} failed`);
   if (counts.failed > 0) process.exitCode = 1;

@@ -18,6 +18,13 @@ export interface KernelProgram {
   readonly errno?: number;
   readonly libbpf?: string;
   readonly log_last_lines?: string;
+  /** Test runs on packets. */
+  readonly runs?: readonly {
+    readonly data_in: string;
+    readonly errno?: number;
+    readonly retval?: number;
+    readonly data_out?: string;
+  }[];
   readonly load?: {
     readonly prog_type: number;
     readonly expected_attach_type: number;
@@ -59,7 +66,7 @@ export const buildKverify = (): Built =>
   build('kverify', [join(SHARED_ORACLE, 'kverify.c'), join(SHARED_ORACLE, 'bpfcap.c')]);
 
 export function kverify(path: string, files: readonly string[]): KernelProgram[] {
-  const result = spawnSync(path, ['--full', ...files], { encoding: 'utf8', maxBuffer: 1 << 30 });
+  const result = spawnSync(path, ['--full', '--run', ...files], { encoding: 'utf8', maxBuffer: 1 << 30 });
   return jsonLines(result.stdout ?? '');
 }
 

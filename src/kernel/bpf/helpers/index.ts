@@ -16,8 +16,8 @@ import type { HelperTable } from './table.js';
 import { taskHelpers } from './task.js';
 import { xdpHelpers } from './xdp.js';
 
-/** Externs that one object may have. */
-const POISONED_KFUNCS = 1_000_000;
+/** Most externs of one object that are looked for among poisoned calls. */
+const MAX_EXTERNS = 1_000_000;
 
 const SKB_TYPES: readonly ProgType[] = [
   ProgType.socket_filter,
@@ -32,16 +32,19 @@ const SKB_TYPES: readonly ProgType[] = [
 ];
 
 /** What the loader puts where the target lacks something. Guarded code never comes to it, so only running it is an error. */
-function poisoned(id: number): HelperDef | undefined {
-  const core = id === POISON_HELPER;
-  if (!core && (id < POISON_KFUNC || id >= POISON_KFUNC + POISONED_KFUNCS)) return undefined;
-  const what = core
-    ? 'a CO-RE relocation found no counterpart for this instruction in the target'
-    : 'the target does not have this kernel function';
+function poison(what: string): HelperDef {
   const run = (): never => {
     throw new HelperFault(what);
   };
   return { kind: 'plain', name: 'poisoned', run };
+}
+
+const POISONED_INSN = poison('a CO-RE relocation found no counterpart for this instruction in the target');
+const POISONED_KFUNC = poison('the target does not have this kernel function');
+
+function poisoned(id: number): HelperDef | undefined {
+  if (id === POISON_HELPER) return POISONED_INSN;
+  return id >= POISON_KFUNC && id < POISON_KFUNC + MAX_EXTERNS ? POISONED_KFUNC : undefined;
 }
 
 /** Resolvers by program type, made when first asked for. */
