@@ -83,7 +83,7 @@ function checkUpdate(index: number, maxEntries: number, flags: number): number {
   if ((flags & ~UpdateFlag.BPF_F_LOCK) > UpdateFlag.BPF_EXIST) return -Errno.EINVAL;
   if (index >= maxEntries) return -Errno.E2BIG;
   if ((flags & UpdateFlag.BPF_NOEXIST) !== 0) return -Errno.EEXIST;
-  // A value with a bpf_spin_lock in it would allow this; such values are refused at creation.
+  // Only a value with a bpf_spin_lock could allow this, and the helpers that lock are refused at load.
   return (flags & UpdateFlag.BPF_F_LOCK) !== 0 ? -Errno.EINVAL : 0;
 }
 

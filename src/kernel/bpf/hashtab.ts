@@ -33,7 +33,7 @@ const CREATE_FLAGS =
 /** sizeof(struct htab_elem), which counts towards an element's largest size. */
 const ELEM_HEADER = 48;
 const MAX_BUCKETS = 2 ** 31;
-/** Room for unaligned or foreign keys. */
+/** Elements that the link tables have room for at first; they double as needed. */
 const INITIAL_LINKS = 256;
 
 const LRU_TYPES: readonly MapType[] = [MapType.lru_hash, MapType.lru_percpu_hash];
@@ -225,7 +225,7 @@ export class HashMap extends BpfMap {
 
   private store(key: number, value: number, flags: number, fromSyscall: boolean): number {
     if ((flags & ~UpdateFlag.BPF_F_LOCK) > UpdateFlag.BPF_EXIST) return -Errno.EINVAL;
-    // No value holds a bpf_spin_lock: such values are refused at creation.
+    // Only a value with a bpf_spin_lock could allow this, and the helpers that lock are refused at load.
     if ((flags & UpdateFlag.BPF_F_LOCK) !== 0) return -Errno.EINVAL;
     if (this.lru !== undefined) return this.storeLru(key, value, flags, fromSyscall);
     const hash = this.hashOf(key);

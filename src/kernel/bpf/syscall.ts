@@ -76,7 +76,7 @@ export class BpfSyscalls {
     if (!this.mayWrite(map)) return -Errno.EPERM;
     const at = this.stage(map, key);
     if (value.length !== map.syscallValueSize) return -Errno.EINVAL;
-    // No map here has a value with a bpf_spin_lock in it.
+    // Only a value with a bpf_spin_lock could allow this, and the helpers that lock are refused at load.
     if ((flags & UpdateFlag.BPF_F_LOCK) !== 0) return -Errno.EINVAL;
     this.kernel.memory.u8.set(value, at.value);
     return map.sysUpdate(at.key, at.value, flags);
