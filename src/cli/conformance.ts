@@ -2,7 +2,7 @@
  * `bpflab conformance`: a plugin of the public bpf_conformance suite. The suite's runner starts it once a
  * test, `conformance ["<hex memory>"] [options]`, with the program as hex bytes on standard input, and
  * wants r0 in hex on standard output, or an exit code other than 0 and the reason as the only text.
- * Starts fast: nothing is imported but the engine and the decoder.
+ * Starts fast: nothing is imported but the engine and the decoder, and with `--elf` the object reader.
  */
 import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
@@ -31,6 +31,16 @@ function parseHex(hex: string, what: string): Uint8Array {
   return Uint8Array.from(Buffer.from(digits, 'hex'));
 }
 
+/** With `--elf` the runner writes an object whose one program is its `.text`. */
+async function textSection(object: Uint8Array): Promise<Uint8Array> {
+  const { openObject } = await import('../object/index.js');
+  const section = openObject(object, { file: 'standard input' }).sections.find(
+    ({ name }) => name === '.text',
+  );
+  if (section === undefined) throw new ProtocolError('CONFORMANCE_ELF', 'the object has no section .text');
+  return section.data;
+}
+
 function execute(code: Uint8Array, memory: Uint8Array): RunResult {
   const engine = new Engine();
   const insns = decodeInsns(code);
@@ -49,10 +59,8 @@ export async function run(argv: readonly string[], io: ConformanceIo): Promise<n
   try {
     const [first] = argv;
     const memory = first === undefined || first.startsWith('--') ? '' : first;
-    if (argv.includes('--elf')) {
-      throw new ProtocolError('CONFORMANCE_ELF', 'programs are taken as raw instructions only, not as ELF');
-    }
-    const code = parseHex(await text(io.stdin), 'the program');
+    const input = parseHex(await text(io.stdin), 'the program');
+    const code = argv.includes('--elf') ? await textSection(input) : input;
     const { r0, fault } = execute(code, parseHex(memory, 'the memory'));
     if (fault !== undefined) {
       io.stdout.write(`${fault.program}, insn ${fault.insn}: ${fault.detail}\n`);
