@@ -109,10 +109,11 @@ export class Execution implements Caller {
 
   /** Puts the execution at the start of a program. */
   start(program: Program, options: StartOptions = {}): void {
-    if (this.active > 0)
-      throw new VmStateError('VM_STATE', 'the execution is running', { symbol: program.name });
-    if (!program.loaded)
-      throw new VmStateError('VM_STATE', 'the program was unloaded', { symbol: program.name });
+    const fuel = options.fuel ?? DEFAULT_FUEL;
+    const place = { symbol: program.name };
+    if (this.active > 0) throw new VmStateError('VM_STATE', 'the execution is running', place);
+    if (!program.loaded) throw new VmStateError('VM_STATE', 'the program was unloaded', place);
+    if (!(fuel >= 0)) throw new VmStateError('VM_STATE', `${fuel} is no number of instructions`, place);
     const { engine } = this;
     engine.switchTo(this);
     // The frames of a run that was left half-way.
@@ -122,7 +123,7 @@ export class Execution implements Caller {
     this.fault = undefined;
     this.flow = undefined;
     this.lastFunction = undefined;
-    this.fuel = options.fuel ?? DEFAULT_FUEL;
+    this.fuel = fuel;
     this.executed = 0;
     engine.core.begin(program.start, this.stack.address32 + STACK_SIZE, program.checked ? 1 : 0);
     const { args, packet } = options;
@@ -172,6 +173,7 @@ export class Execution implements Caller {
    */
   resume(quantum = Number.POSITIVE_INFINITY): Stop {
     if (this.fault !== undefined) return 'fault';
+    if (!this.live || this.flow !== undefined || !(quantum >= 1)) this.cannotResume(quantum);
     const { engine } = this;
     const outer = engine.running;
     engine.running = this;
@@ -189,6 +191,15 @@ export class Execution implements Caller {
       engine.running = outer;
       if (outer !== undefined) engine.switchTo(outer);
     }
+  }
+
+  private cannotResume(quantum: number): never {
+    const why = !this.live
+      ? 'there is no run to go on with'
+      : this.flow !== undefined
+        ? `helper ${this.flow.name} has not been carried out`
+        : `${quantum} is no number of instructions`;
+    throw new VmStateError('VM_STATE', why);
   }
 
   private runSlices(quantum: number): Stop {

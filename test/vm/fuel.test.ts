@@ -70,3 +70,43 @@ test('may_goto gives up after the loop budget of its frame', () => {
   expect(fault).toBeUndefined();
   expect(r0).toBe(8_388_609n);
 });
+
+describe('what a host may not do', () => {
+  const engine = new Engine();
+  const wait = { kind: 'flow', name: 'wait', run: () => 0 } as const;
+  const program = loadText(engine, 'call 1\nexit', { helpers: { 1: wait } });
+
+  test.each([-1, Number.NaN])('%p is no fuel', (fuel) => {
+    expect(() => engine.run(program, { fuel })).toThrow('is no number of instructions');
+  });
+
+  test('resume what has not begun, waits for a helper, or has ended', () => {
+    const execution = engine.execution();
+    expect(() => execution.resume()).toThrow('there is no run to go on with');
+    execution.start(program);
+    expect(() => execution.resume(0)).toThrow('0 is no number of instructions');
+    expect(execution.resume()).toBe('flow');
+    expect(() => execution.resume()).toThrow('helper wait has not been carried out');
+    execution.setReg(0, execution.takeFlow() as number);
+    expect(execution.resume()).toBe('exit');
+    expect(() => execution.resume()).toThrow('there is no run to go on with');
+  });
+
+  test('start a run that is under way in the core', () => {
+    const nested = engine.execution();
+    const restart = loadText(engine, 'call 1\nexit', {
+      helpers: {
+        1: {
+          kind: 'plain',
+          name: 'restart',
+          run: () => {
+            nested.start(program);
+            return 0;
+          },
+        },
+      },
+    });
+    nested.start(restart);
+    expect(() => nested.resume()).toThrow('the execution is running');
+  });
+});
