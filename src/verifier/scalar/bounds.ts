@@ -80,14 +80,29 @@ export function updateBounds(s: Scalar): void {
   updateBounds64(s);
 }
 
+/** Set by whatever a deduction changes: a pass that changes nothing need not be repeated. */
+let changed = false;
+
 function narrowSigned32(s: Scalar, min: number, max: number): void {
-  if (min > s.s32Min) s.s32Min = min;
-  if (max < s.s32Max) s.s32Max = max;
+  if (min > s.s32Min) {
+    s.s32Min = min;
+    changed = true;
+  }
+  if (max < s.s32Max) {
+    s.s32Max = max;
+    changed = true;
+  }
 }
 
 function narrowUnsigned32(s: Scalar, min: number, max: number): void {
-  s.u32Min = umax32(s.u32Min, min);
-  s.u32Max = umin32(s.u32Max, max);
+  if (ult32(s.u32Min, min)) {
+    s.u32Min = min;
+    changed = true;
+  }
+  if (ult32(max, s.u32Max)) {
+    s.u32Max = max;
+    changed = true;
+  }
 }
 
 /** 32-bit ranges from the 64-bit ones where the upper half is settled, then from each other. */
@@ -112,10 +127,12 @@ function deduceBounds32(s: Scalar): void {
     // The signed range crosses zero, and the unsigned one meets only the part that is not negative …
     s.s32Min = s.u32Min;
     s.u32Max = umin32(s.u32Max, s32Max);
+    changed = true;
   } else if (ult32(s32Max, s.u32Min)) {
     // … or only the negative one.
     s.s32Max = s.u32Max;
     s.u32Min = umax32(s.u32Min, s32Min);
+    changed = true;
   }
 }
 
@@ -142,41 +159,54 @@ function deduceBounds64(s: Scalar): void {
 function setSmin(s: Scalar, high: number, low: number): void {
   s.sminHi = high;
   s.sminLo = low;
+  changed = true;
 }
 function setSmax(s: Scalar, high: number, low: number): void {
   s.smaxHi = high;
   s.smaxLo = low;
+  changed = true;
 }
 function setUmin(s: Scalar, high: number, low: number): void {
   s.uminHi = high;
   s.uminLo = low;
+  changed = true;
 }
 function setUmax(s: Scalar, high: number, low: number): void {
   s.umaxHi = high;
   s.umaxLo = low;
+  changed = true;
 }
 
 /** 64-bit ranges from the 32-bit ones (`__reg_deduce_mixed_bounds`). */
 function deduceMixedBounds(s: Scalar): void {
   const { u32Min, u32Max, s32Min } = s;
   // A bound with its low half replaced differs from the bound in that half alone.
-  s.uminLo = umax32(s.uminLo, u32Min);
-  s.umaxLo = umin32(s.umaxLo, u32Max);
-  s.sminLo = umax32(s.sminLo, u32Min);
-  s.smaxLo = umin32(s.smaxLo, u32Max);
+  if (ult32(s.uminLo, u32Min)) setUmin(s, s.uminHi, u32Min);
+  if (ult32(u32Max, s.umaxLo)) setUmax(s, s.umaxHi, u32Max);
+  if (ult32(s.sminLo, u32Min)) setSmin(s, s.sminHi, u32Min);
+  if (ult32(u32Max, s.smaxLo)) setSmax(s, s.smaxHi, u32Max);
   // Sign-extended and not negative as 32 bits: then the upper half is 0.
   if (
     s32Min >= 0 &&
     (s.sminHi > -1 || (s.sminHi === -1 && s.sminLo < 0)) &&
     (s.smaxHi < 0 || (s.smaxHi === 0 && s.smaxLo >= 0))
   ) {
-    const { s32Max } = s;
-    setSmin(s, 0, s32Min);
-    setUmin(s, 0, s32Min);
-    setSmax(s, s32Max >> 31, s32Max);
-    setUmax(s, s32Max >> 31, s32Max);
-    intersectRange(s, 0, s32Min, s32Max >> 31, s32Max);
+    setNonNegative(s, s32Min, s.s32Max, s.s32Max >> 31);
   }
+}
+
+/** The 32-bit signed range at full width. `top` is 0 unless the range contradicts itself. */
+function setNonNegative(s: Scalar, min: number, max: number, top: number): void {
+  const settled =
+    (s.sminHi | s.uminHi | (s.sminLo ^ min) | (s.uminLo ^ min)) === 0 &&
+    ((s.smaxHi ^ top) | (s.umaxHi ^ top) | (s.smaxLo ^ max) | (s.umaxLo ^ max)) === 0;
+  if (!settled) {
+    setSmin(s, 0, min);
+    setUmin(s, 0, min);
+    setSmax(s, top, max);
+    setUmax(s, top, max);
+  }
+  intersectRange(s, 0, min, top, max);
 }
 
 /** The tnum's common part with `tnum_range(min, max)`. */
@@ -197,19 +227,21 @@ function boundOffset(s: Scalar): void {
   s.valueLo = (s.valueLo | (s.u32Min & ~delta)) & ~s.maskLo;
 }
 
-function deduceBounds(s: Scalar): void {
+/** One pass; whether it taught anything. */
+function deduceBounds(s: Scalar): boolean {
+  changed = false;
   deduceBounds32(s);
   deduceBounds64(s);
   deduceMixedBounds(s);
+  return changed;
 }
 
 /** Lets tnum and ranges learn from each other (`reg_bounds_sync`). Call it after setting bounds by hand. */
 export function syncBounds(s: Scalar): void {
   if (isFixed(s)) return;
   updateBounds(s);
-  deduceBounds(s);
-  deduceBounds(s);
-  deduceBounds(s);
+  // Linux makes three passes, no more.
+  if (deduceBounds(s) && deduceBounds(s)) deduceBounds(s);
   boundOffset(s);
   updateBounds(s);
 }

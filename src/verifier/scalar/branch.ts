@@ -17,6 +17,7 @@ import {
 } from '../../isa/constants.js';
 import { slt, ule32, ult, ult32 } from './pair.js';
 import { isConstAt, type Scalar } from './scalar.js';
+import { tnumOverlap } from './tnum.js';
 
 /** `!(a & b)`: no opcode of its own. */
 export const JSET_FALSE = BPF_JSET | 0x08;
@@ -101,7 +102,7 @@ function equality(is32: boolean, a: Scalar, b: Scalar): Taken {
   }
   if (((a.valueLo ^ b.valueLo) & ~a.maskLo & ~b.maskLo) !== 0) return 0;
   if (!is32) {
-    if (((a.valueHi ^ b.valueHi) & ~a.maskHi & ~b.maskHi) !== 0) return 0;
+    if (!tnumOverlap(a, b)) return 0;
     if (ult(b.umaxHi, b.umaxLo, a.uminHi, a.uminLo) || ult(a.umaxHi, a.umaxLo, b.uminHi, b.uminLo)) return 0;
     if (slt(b.smaxHi, b.smaxLo, a.sminHi, a.sminLo) || slt(a.smaxHi, a.smaxLo, b.sminHi, b.sminLo)) return 0;
   }

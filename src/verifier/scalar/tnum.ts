@@ -2,7 +2,7 @@
  * Arithmetic on known bits, after `kernel/bpf/tnum.c` of Linux 6.18 (`tnum_mul` is the one of that release). Results
  * go to `out`, which may be an operand. A `Scalar` is a `Tnum`, so these work on registers in place.
  */
-import { borrow, carry, hi, lo, sar, setPair, shl, shr, smear, ult } from './pair.js';
+import { borrow, carry, hi, lo, mul, sar, setPair, shl, shr, smear, ult } from './pair.js';
 import { Tnum } from './scalar.js';
 
 export function setTnum(out: Tnum, valueHi: number, valueLo: number, maskHi: number, maskLo: number): void {
@@ -134,11 +134,6 @@ export function tnumCast(out: Tnum, a: Tnum, size: number): void {
   setTnum(out, 0, a.valueLo & keep, 0, a.maskLo & keep);
 }
 
-/** Upper half of `a`, lower half of `sub` (`tnum_with_subreg`). */
-export function tnumWithSubreg(out: Tnum, a: Tnum, sub: Tnum): void {
-  setTnum(out, a.valueHi, sub.valueLo, a.maskHi, sub.maskLo);
-}
-
 /** `lo`, `hi` of `pair.ts` = the least member above `z`, or the greatest member if none is. */
 export function tnumStep(t: Tnum, zHi: number, zLo: number): void {
   const { valueLo, valueHi, maskLo, maskHi } = t;
@@ -165,6 +160,11 @@ const addend = new Tnum();
 
 /** Long multiplication over the bits of `a`; an unknown bit joins both outcomes (Linux 6.18). */
 export function tnumMul(out: Tnum, a: Tnum, b: Tnum): void {
+  if ((a.maskLo | a.maskHi | b.maskLo | b.maskHi) === 0) {
+    mul(a.valueHi, a.valueLo, b.valueHi, b.valueLo);
+    setTnum(out, hi, lo, 0, 0);
+    return;
+  }
   let { valueLo, valueHi, maskLo, maskHi } = a;
   setTnum(accumulator, 0, 0, 0, 0);
   copyTnum(addend, b);

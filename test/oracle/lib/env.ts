@@ -8,6 +8,7 @@ import { ProgFlag } from '../../../src/abi/prog-flags.js';
 import { ProgType, progTypeName } from '../../../src/abi/prog-types.js';
 import { assemble, encodeInsns } from '../../../src/isa/index.js';
 import { Btf } from '../../../src/object/btf/btf.js';
+import type { BtfKind } from '../../../src/object/btf/types.js';
 import { FULL_CAPABILITIES, type ProgEnv, RECORDED_CONFIG } from '../../../src/verifier/env/index.js';
 
 const VMLINUX = '/sys/kernel/btf/vmlinux';
@@ -96,6 +97,15 @@ function make(
   };
 }
 
+let vmlinux: Btf | undefined;
+
+/** Id of a type in the running kernel's BTF; undefined where it has none. */
+export function vmlinuxId(name: string, kind: BtfKind): number | undefined {
+  if (!existsSync(VMLINUX)) return undefined;
+  vmlinux ??= Btf.parse(new Uint8Array(readFileSync(VMLINUX)));
+  return vmlinux.findByName(name, kind);
+}
+
 /** Every environment that the running kernel can be asked for. */
 export function sweepEnvs(): SweepEnv[] {
   const found = ATTACH_TYPES.flatMap(([type, attachTypes]) =>
@@ -105,10 +115,8 @@ export function sweepEnvs(): SweepEnv[] {
       return MAY_SLEEP.has(attachType) ? [plain, make(type, attachType, true)] : [plain];
     }),
   );
-  if (!existsSync(VMLINUX)) return found;
-  const btf = Btf.parse(new Uint8Array(readFileSync(VMLINUX)));
   for (const [attachType, name, kind] of TARGETS) {
-    const id = btf.findByName(name, kind);
+    const id = vmlinuxId(name, kind);
     if (id === undefined) continue;
     found.push(make(ProgType.tracing, attachType, false, [name, id]));
     if (MAY_SLEEP.has(attachType)) found.push(make(ProgType.tracing, attachType, true, [name, id]));
@@ -132,13 +140,13 @@ export function request({ env, attachBtfId }: SweepEnv, text: string, more: obje
 }
 
 const NOISE =
-  /^(\d+: \(|\d+: R\d|\s*\d+: [.0-9]{10} |func#|processed |Live regs|verification time|stack depth|mark_precise|from |propagating|Global|Using|$)/;
+  /^(\d+: \(|\d+: R\d|\s*\d+: [.0-9]{10} |func#|processed |Live regs|verification time|stack depth|mark_precise|from |propagating|\(\d+\) frame \d+ insn |func '.*' arg\d+ has |Global|Using|$)/;
 
-/** `kraw.py` keeps this much of a log's end: in one that is as long, the first line is cut. */
-const LOG_KEPT = 1200;
-
-/** The first line of a log that says what is wrong; empty where none does. */
-export function complaint(log = ''): string {
-  const lines = log.split('\n').slice(log.length >= LOG_KEPT ? 1 : 0);
+/**
+ * The first line of a log that says what is wrong; empty where none does. `logChars`: how much of the log's end was
+ * kept; in one that is as long, the first line is cut.
+ */
+export function complaint(log = '', logChars = 1200): string {
+  const lines = log.split('\n').slice(log.length >= logChars ? 1 : 0);
   return lines.find((line) => !NOISE.test(line)) ?? '';
 }

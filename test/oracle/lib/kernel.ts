@@ -70,10 +70,14 @@ export function kverify(path: string, files: readonly string[]): KernelProgram[]
   return jsonLines(result.stdout ?? '');
 }
 
-/** Raw requests, answered in order. */
-export function ask(requests: readonly object[]): KernelAnswer[] {
+/** Raw requests, answered in order. `logChars`: how much of a log's end to keep. */
+export function ask(requests: readonly object[], logChars = 1200): KernelAnswer[] {
   const input = requests.map((request) => JSON.stringify(request)).join('\n');
-  const result = spawnSync('python3', [kraw], { input, encoding: 'utf8', maxBuffer: 1 << 30 });
+  const result = spawnSync('python3', [kraw, '--log', `${logChars}`], {
+    input,
+    encoding: 'utf8',
+    maxBuffer: 1 << 30,
+  });
   return jsonLines(result.stdout ?? '');
 }
 
@@ -148,6 +152,8 @@ export function requestOf(object: LoadableObject, program: LoadableProgram, prog
     kern_version: object.kernVersion,
     attach_btf_id: program.attachBtfId ?? 0,
     insns: hex(encodeInsns(insns)),
+    // statistics only: a whole log may outgrow its buffer, which is an error of its own
+    log_level: 4,
     maps,
     ...(btf !== undefined && funcInfo.length > 0 && { btf, func_info: hex(funcInfo) }),
   };

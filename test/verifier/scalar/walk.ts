@@ -2,8 +2,8 @@
  * Our side of the scalar sweep: random straight-line programs with side exits on r6 and r7, and a walk over them with
  * nothing but the scalar domain, in the order in which Linux explores (fall through first, the rest from a stack).
  */
-import * as isa from '../../src/isa/index.js';
-import * as scalar from '../../src/verifier/scalar/index.js';
+import * as isa from '../../../src/isa/index.js';
+import * as scalar from '../../../src/verifier/scalar/index.js';
 
 /** Registers after the instruction at `pc`, or on arrival at `pc` by the branch at `from`. */
 export interface Event {
