@@ -39,6 +39,11 @@ export interface LoadOptions {
    * (verified programs). Default true.
    */
   readonly checked?: boolean;
+  /**
+   * True for loads (by instruction slot) that give 0 instead of a fault where they may not read, as Linux's
+   * `BPF_PROBE_MEM` does for pointers to kernel types.
+   */
+  readonly probeRead?: (insnIndex: number) => boolean;
   /** Look at the fuel before every instruction instead of at backward jumps and calls. Default false. */
   readonly exactFuel?: boolean;
 }

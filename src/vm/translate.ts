@@ -127,6 +127,9 @@ class Translator {
         this.jump(cell, insn, row, slot);
         break;
       case 'ldx':
+        if (this.options.probeRead?.(slot)) cell.op = opNumbers[`probe_${row.name}`]!;
+        else this.frameAccess(cell, insn, row);
+        break;
       case 'st':
       case 'stx':
         this.frameAccess(cell, insn, row);

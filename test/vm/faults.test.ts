@@ -1,5 +1,6 @@
 /** Programs that go wrong are stopped where they do, on every loop, and the host carries on. */
 import { describe, expect, test } from '@jest/globals';
+import { assemble } from '../../src/isa/index.js';
 import { Engine } from '../../src/vm/index.js';
 import { LOOPS, loadText, runText } from './support.js';
 
@@ -81,6 +82,23 @@ describe.each(LOOPS)('%s', (_name, options) => {
       instructions: 3,
     });
     expect(memory.bytes[4]).toBe(5);
+  });
+});
+
+describe.each(LOOPS)('probing loads, %s', (_name, options) => {
+  test.each(['u8', 'u16', 'u32', 'u64', 's8', 's16', 's32'])('of %s', (type) => {
+    const engine = new Engine();
+    const memory = engine.alloc(8);
+    memory.bytes.fill(0xfe);
+    const insns = assemble(`r0 = 1\nr0 = *(${type} *)(r1 + 0)\nexit`);
+    const program = engine.load({ name: 'probe', insns }, { ...options, probeRead: (insn) => insn === 1 });
+    const width = Number(type.slice(1));
+    const value = BigInt.asUintN(width, 0xfefefefefefefefen);
+    const expected = type.startsWith('s') ? BigInt.asUintN(64, BigInt.asIntN(width, value)) : value;
+    expect(engine.run(program, { args: [memory.address] }).r0).toBe(expected);
+    for (const bad of [0, 0xffff888000000000n, -1n]) {
+      expect(engine.run(program, { args: [bad] })).toEqual({ r0: 0n, instructions: 3 });
+    }
   });
 });
 

@@ -128,6 +128,9 @@ for (const width of [8, 16, 32, 64]) {
   for (const sign of width === 64 ? ['u'] : ['u', 's']) {
     const value = loadAs(sign === 's' ? 'i' : 'u');
     op(`ldx_${sign}${width}`, `${address(S)} ${check(bytes, 0)} ${set(value)} ${NEXT}`);
+    // Reads of kernel memory through typed pointers give 0 where there is none (Linux: BPF_PROBE_MEM).
+    const probed = `forbidden<C>(a, ${bytes}, 0) ? 0 : ${value}`;
+    op(`probe_ldx_${sign}${width}`, `${address(S)} ${set(probed)} ${NEXT}`);
   }
   const st = width === 64 ? IMM : `load<u${width}>(pc, 8)`;
   op(`st${width}`, `${address(D)} ${check(bytes, 1)} store<i${width}>(<usize>a, ${st}); ${NEXT}`);
