@@ -104,3 +104,49 @@ export function regTypeText(type: number): string {
   const nullable = mayBeNull(type) ? (base === PTR_TO_BTF_ID ? 'or_null_' : '_or_null') : '';
   return `${prefix}${NAMES[base] ?? '?'}${nullable}`;
 }
+
+const SPILLABLE: ReadonlySet<number> = new Set([
+  PTR_TO_MAP_VALUE,
+  PTR_TO_STACK,
+  PTR_TO_CTX,
+  PTR_TO_PACKET,
+  PTR_TO_PACKET_META,
+  PTR_TO_PACKET_END,
+  PTR_TO_FLOW_KEYS,
+  CONST_PTR_TO_MAP,
+  PTR_TO_SOCKET,
+  PTR_TO_SOCK_COMMON,
+  PTR_TO_TCP_SOCK,
+  PTR_TO_XDP_SOCK,
+  PTR_TO_BTF_ID,
+  PTR_TO_BUF,
+  PTR_TO_MEM,
+  PTR_TO_FUNC,
+  PTR_TO_MAP_KEY,
+  PTR_TO_ARENA,
+]);
+
+/** Pointers that keep their type on the stack (`is_spillable_regtype`). */
+export function isSpillable(type: number): boolean {
+  return SPILLABLE.has(baseType(type));
+}
+
+/** Into the packet or its metadata (`type_is_pkt_pointer`). */
+export function isPacketPointer(type: number): boolean {
+  return type === PTR_TO_PACKET || type === PTR_TO_PACKET_META;
+}
+
+/** Into the packet, its metadata, or just past it. */
+export function isPacketAny(type: number): boolean {
+  return type === PTR_TO_PACKET || type === PTR_TO_PACKET_META || type === PTR_TO_PACKET_END;
+}
+
+/** `type_is_sk_pointer`. */
+export function isSocketPointer(type: number): boolean {
+  return (
+    type === PTR_TO_SOCKET ||
+    type === PTR_TO_SOCK_COMMON ||
+    type === PTR_TO_TCP_SOCK ||
+    type === PTR_TO_XDP_SOCK
+  );
+}

@@ -5,6 +5,7 @@
  */
 import type { Insn } from '../isa/insn.js';
 import type { Btf } from '../object/btf/btf.js';
+import type { PreallocPolicy } from './env/index.js';
 
 /** A map as the verifier sees it. Sizes in bytes. */
 export interface VerifyMap {
@@ -43,15 +44,9 @@ export interface VerifyLineInfo {
   readonly column: number;
 }
 
-/**
- * The rule for hash maps that allocate elements at run time, in tracing programs (FACTS section C):
- * `off` from 6.1 on, `warn` for 5.7–6.0 without PREEMPT_RT, `refuse` with it, `rt` for all tracing types.
- */
-export type PreallocRule = 'off' | 'warn' | 'refuse' | 'rt';
-
 export interface VerifyPolicy {
-  /** Default `off`: Linux 6.18. */
-  readonly prealloc?: PreallocRule;
+  /** Hash maps that allocate elements at run time, in tracing programs. Default `none`: Linux 6.18. */
+  readonly prealloc?: PreallocPolicy;
   /** Accepted verdicts rest on the kernel's BTF; ids of attach targets and kfuncs refer to it. */
   readonly vmlinux?: Btf;
 }

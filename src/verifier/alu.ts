@@ -1,0 +1,171 @@
+/**
+ * Arithmetic and moves (`check_alu_op`, `adjust_reg_min_max_vals` of Linux 6.18, kernel/bpf/verifier.c): which operands
+ * may meet, what the result is known to be, and which registers stay linked.
+ */
+import * as C from '../isa/constants.js';
+import type { Insn } from '../isa/insn.js';
+import { operatorText } from './alu-text.js';
+import { checkBoundsSane } from './bounds-sanity.js';
+import type { Verifier } from './context.js';
+import { pointerAlu } from './pointer-alu.js';
+import { markChainPrecision } from './precision.js';
+import { ADD_CONST, copyReg, isConstScalar, markKnown, markUnknown, Reg } from './reg.js';
+import { checkDst, checkSrc } from './reg-access.js';
+import { PTR_TO_ARENA, SCALAR_VALUE } from './reg-type.js';
+import {
+  aluScalar,
+  bitWidth,
+  isConst,
+  isSubregConst,
+  mov32,
+  movsx32,
+  movsx64,
+  type PartSize,
+  umaxNumber,
+} from './scalar/index.js';
+import { assignScalarId } from './scalar-ids.js';
+
+/** Reserved fields are checked before. */
+export function checkAlu(v: Verifier, insn: Insn): void {
+  switch (C.bpfOp(insn.code)) {
+    case C.BPF_NEG:
+      checkNegate(v, insn);
+      break;
+    case C.BPF_END:
+      checkSrc(v, insn.dst);
+      checkDst(v, insn.dst);
+      markUnknown(v.reg(insn.dst));
+      break;
+    case C.BPF_MOV:
+      if (C.bpfSrc(insn.code) === C.BPF_X) checkMove(v, insn);
+      else checkMoveImm(v, insn);
+      break;
+    default:
+      checkArithmetic(v, insn);
+  }
+  checkBoundsSane(v, v.reg(insn.dst));
+}
+
+function checkNegate(v: Verifier, insn: Insn): void {
+  checkSrc(v, insn.dst);
+  checkDst(v, insn.dst);
+  const reg = v.reg(insn.dst);
+  if (reg.type === SCALAR_VALUE) aluScalar(C.BPF_NEG, C.bpfClass(insn.code) === C.BPF_ALU64, reg, reg);
+  else markUnknown(reg);
+}
+
+function checkMoveImm(v: Verifier, insn: Insn): void {
+  checkDst(v, insn.dst);
+  const reg = v.reg(insn.dst);
+  markUnknown(reg);
+  const high = C.bpfClass(insn.code) === C.BPF_ALU64 && insn.imm < 0 ? -1 : 0;
+  markKnown(reg, high, insn.imm);
+}
+
+function checkMove(v: Verifier, insn: Insn): void {
+  const is64 = C.bpfClass(insn.code) === C.BPF_ALU64;
+  if (is64 && insn.off === C.BPF_ADDR_SPACE_CAST) {
+    v.invalid('addr_space_cast insn can only be used in a program that has an associated arena');
+  }
+  checkSrc(v, insn.src);
+  checkDst(v, insn.dst);
+  const src = v.reg(insn.src);
+  const dst = v.reg(insn.dst);
+  if (is64 && insn.off === 0) {
+    assignScalarId(v, src);
+    if (dst !== src) copyReg(dst, src);
+    return;
+  }
+  if (src.type !== SCALAR_VALUE) {
+    markUnknown(dst);
+    if (!is64) mov32(dst);
+    return;
+  }
+  const width = insn.off === 0 ? 32 : insn.off;
+  const keepsValue = insn.off === 0 ? bitWidth(src) <= 32 : umaxNumber(src) < 2 ** (insn.off - 1);
+  if (keepsValue) assignScalarId(v, src);
+  if (dst !== src) copyReg(dst, src);
+  if (!keepsValue) dst.id = 0;
+  if (is64) movsx64(dst, (width >> 3) as PartSize);
+  else if (insn.off === 0) mov32(dst);
+  else movsx32(dst, (width >> 3) as 1 | 2);
+}
+
+const immediate = new Reg();
+
+function checkArithmetic(v: Verifier, insn: Insn): void {
+  const op = C.bpfOp(insn.code);
+  const is64 = C.bpfClass(insn.code) === C.BPF_ALU64;
+  const byReg = C.bpfSrc(insn.code) === C.BPF_X;
+  if (byReg) checkSrc(v, insn.src);
+  checkSrc(v, insn.dst);
+  if (!byReg) checkImmediate(v, insn, op, is64);
+  checkDst(v, insn.dst);
+  const dst = v.reg(insn.dst);
+  if (dst.type === PTR_TO_ARENA) return;
+  let src: Reg;
+  if (byReg) {
+    src = v.reg(insn.src);
+    if (src.type !== SCALAR_VALUE) {
+      arithmeticWithPointer(v, insn, op, dst, src);
+      return;
+    }
+    if (dst.type !== SCALAR_VALUE || dst.precise) markChainPrecision(v, insn.src);
+  } else {
+    src = immediate;
+    src.type = SCALAR_VALUE;
+    markKnown(src, insn.imm < 0 ? -1 : 0, insn.imm);
+  }
+  if (dst.type !== SCALAR_VALUE) pointerAlu(v, insn, dst, src, dst);
+  else scalarAlu(op, is64, dst, src);
+}
+
+function checkImmediate(v: Verifier, insn: Insn, op: number, is64: boolean): void {
+  if ((op === C.BPF_MOD || op === C.BPF_DIV) && insn.imm === 0) v.invalid('div by zero');
+  if (op !== C.BPF_LSH && op !== C.BPF_RSH && op !== C.BPF_ARSH) return;
+  if (insn.imm < 0 || insn.imm >= (is64 ? 64 : 32)) v.invalid(`invalid shift ${insn.imm}`);
+}
+
+/** The source is a pointer. */
+function arithmeticWithPointer(v: Verifier, insn: Insn, op: number, dst: Reg, src: Reg): void {
+  if (dst.type === SCALAR_VALUE) {
+    markChainPrecision(v, insn.dst);
+    pointerAlu(v, insn, src, dst, dst);
+    return;
+  }
+  if (op !== C.BPF_SUB) v.denied(`R${insn.dst} pointer ${operatorText(op)} pointer prohibited`);
+  markUnknown(dst);
+}
+
+/** True for operations whose result has a range (`is_safe_to_compute_dst_reg_range`). */
+function hasRange(op: number, is64: boolean, src: Reg): boolean {
+  switch (op) {
+    case C.BPF_DIV:
+    case C.BPF_MOD:
+      return false;
+    case C.BPF_LSH:
+    case C.BPF_RSH:
+    case C.BPF_ARSH:
+      return (is64 ? isConst(src) : isSubregConst(src)) && umaxNumber(src) < (is64 ? 64 : 32);
+    default:
+      return true;
+  }
+}
+
+/** `dst op= src`, both numbers; a constant added to a copy keeps the two linked. */
+function scalarAlu(op: number, is64: boolean, dst: Reg, src: Reg): void {
+  const addend = op === C.BPF_ADD && is64 && isConstScalar(src);
+  const addLo = src.valueLo;
+  const addHi = src.valueHi;
+  if (hasRange(op, is64, src)) aluScalar(op, is64, dst, src);
+  else markUnknown(dst);
+  if (!addend || dst.id === 0) {
+    dst.id = 0;
+  } else if ((dst.id & ADD_CONST) !== 0 || addHi !== 0 || addLo < 0) {
+    dst.off = 0;
+    dst.id = 0;
+  } else {
+    dst.id |= ADD_CONST;
+    dst.off = addLo;
+  }
+}

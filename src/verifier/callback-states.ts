@@ -1,0 +1,56 @@
+/** What callbacks are called with (`set_*_callback_state` of Linux 6.18, kernel/bpf/verifier.c). */
+import { MapType } from '../abi/map-types.js';
+import type { Verifier } from './context.js';
+import { ERRNO } from './errno.js';
+import type { MapView } from './map-view.js';
+import { copyReg, markKnownZero, markUnknown, type Reg } from './reg.js';
+import { CONST_PTR_TO_MAP, PTR_TO_MAP_KEY, PTR_TO_MAP_VALUE } from './reg-type.js';
+import type { FuncState } from './state.js';
+
+const ITERABLE: ReadonlySet<number> = new Set([
+  MapType.hash,
+  MapType.array,
+  MapType.percpu_hash,
+  MapType.percpu_array,
+  MapType.lru_hash,
+  MapType.lru_percpu_hash,
+]);
+
+function setMapPointer(reg: Reg, type: number, map: MapView): void {
+  reg.type = type;
+  markKnownZero(reg);
+  reg.map = map;
+}
+
+/** `callback(map, key, value, ctx)` of `bpf_for_each_map_elem`. */
+export function setMapElemState(v: Verifier, caller: FuncState, callee: FuncState, insnIdx: number): void {
+  const map = v.aux[insnIdx]!.callMap!;
+  if (!ITERABLE.has(map.type)) v.reject(ERRNO.ENOTSUPP, 'callback function not allowed for map');
+  copyReg(callee.regs[1]!, caller.regs[1]!);
+  setMapPointer(callee.regs[2]!, PTR_TO_MAP_KEY, caller.regs[1]!.map!);
+  setMapPointer(callee.regs[3]!, PTR_TO_MAP_VALUE, caller.regs[1]!.map!);
+  copyReg(callee.regs[4]!, caller.regs[3]!);
+  callee.inCallback = true;
+  callee.retMin = 0;
+  callee.retMax = 1;
+}
+
+/** `callback(index, ctx)` of `bpf_loop`. */
+export function setLoopState(_v: Verifier, caller: FuncState, callee: FuncState): void {
+  markUnknown(callee.regs[1]!);
+  copyReg(callee.regs[2]!, caller.regs[3]!);
+  callee.inCallback = true;
+  callee.retMin = 0;
+  callee.retMax = 1;
+}
+
+/** `callback(map, key, value)` of a timer. */
+export function setTimerState(_v: Verifier, caller: FuncState, callee: FuncState): void {
+  const map = caller.regs[1]!.map!;
+  setMapPointer(callee.regs[1]!, CONST_PTR_TO_MAP, map);
+  setMapPointer(callee.regs[2]!, PTR_TO_MAP_KEY, map);
+  setMapPointer(callee.regs[3]!, PTR_TO_MAP_VALUE, map);
+  callee.inAsyncCallback = true;
+  callee.retMin = 0;
+  callee.retMax = 0;
+}

@@ -1,0 +1,332 @@
+/**
+ * Everything one verification carries along: the program, what was found out about each instruction and
+ * subprogram, the current state, the paths still to explore, counters, the log. The other files hold the rules and
+ * work on one of these. Models `struct bpf_verifier_env` of Linux 6.18.
+ */
+import { ProgFlag } from '../abi/prog-flags.js';
+import type { Insn } from '../isa/insn.js';
+import type { Btf } from '../object/btf/btf.js';
+import { Backtrack } from './backtrack-state.js';
+import {
+  type CtxField,
+  FULL_CAPABILITIES,
+  fixupAttachType,
+  NO_CAPABILITIES,
+  type ProgEnv,
+  RECORDED_CONFIG,
+} from './env/index.js';
+import { ERRNO } from './errno.js';
+import type { StackLiveness } from './live-stack.js';
+import { VerifierLog } from './log.js';
+import { MapView } from './map-view.js';
+import { Reg } from './reg.js';
+import { NOT_INIT } from './reg-type.js';
+import { type FuncState, type HistoryEntry, type LinkedReg, type StateNode, VerifierState } from './state.js';
+import type { VerifyRequest } from './types.js';
+import { Rejection, Unsupported } from './verdict.js';
+
+/** What is known of an instruction slot, whatever the path. */
+export class InsnAux {
+  prunePoint = false;
+  jmpPoint = false;
+  forceCheckpoint = false;
+  callsCallback = false;
+  fastcallPattern = false;
+  fastcallSpills = 0;
+  /** Type of pointer that the instruction loads or stores through. */
+  ptrType = NOT_INIT;
+  /** Strongly connected component; 0 where there is no loop. */
+  scc = 0;
+  /** Registers that may be read before they are written, from here on, a bit each. */
+  liveRegs = 0;
+  mapIndex = -1;
+  mapOff = 0;
+  /** Map that `bpf_for_each_map_elem` was last called with. */
+  callMap: MapView | null = null;
+  /** For `LD_IMM64` of a kernel symbol. */
+  btfVarType = NOT_INIT;
+  btfVarExtra = 0;
+  /** `bpf_loop` could be inlined: always the same callback, and no flags. */
+  loopInline: 'unknown' | 'yes' | 'no' = 'unknown';
+  loopSubprog = -1;
+  reservedChecked = false;
+}
+
+/** An argument of a function as its BTF describes it. */
+export interface FuncArg {
+  readonly kind: 'scalar' | 'ctx' | 'mem';
+  /** Flags of the pointer's type. */
+  readonly flags: number;
+  readonly memSize: number;
+}
+
+export class Subprog {
+  start: number;
+  name = '';
+  stackDepth = 0;
+  hasTailCall = false;
+  hasLdAbs = false;
+  isCallback = false;
+  isAsyncCallback = false;
+  changesPktData = false;
+  mightSleep = false;
+  postorderStart = 0;
+  fastcallStackOff = 0;
+  keepFastcallStack = false;
+  privateStack = 0;
+  /** Linkage by BTF. */
+  isGlobal = false;
+  /** BTF does not describe what the function is called with. */
+  unreliable = false;
+  called = false;
+  verified = false;
+  /** Set once the BTF was found good. */
+  args: readonly FuncArg[] | null = null;
+
+  constructor(start: number) {
+    this.start = start;
+  }
+}
+
+/** A path to take later. */
+export interface PendingPath {
+  readonly state: VerifierState;
+  readonly insnIdx: number;
+  readonly prevInsnIdx: number;
+  readonly logPosition: number;
+}
+
+/** One way into a loop: the calls that lead to it, and what is collected until it is left. */
+export interface SccVisit {
+  entryState: VerifierState | null;
+  /** Paths that ended in a state equal to one that is not finished. */
+  backedges: VerifierState[];
+}
+
+const MAX_PENDING = 8192;
+
+export class Verifier {
+  readonly request: VerifyRequest;
+  readonly insns: readonly Insn[];
+  readonly progType: number;
+  readonly attachType: number;
+  readonly progFlags: number;
+  readonly sleepable: boolean;
+  readonly gplCompatible: boolean;
+  readonly strictAlignment: boolean;
+  readonly testStateFreq: boolean;
+  readonly btf: Btf | undefined;
+  readonly log: VerifierLog;
+  readonly allMaps: readonly MapView[];
+  /** Maps that the program names, in order of their first use. */
+  readonly usedMaps: MapView[] = [];
+  readonly aux: InsnAux[];
+  subprogs: Subprog[] = [];
+  /** Instructions of each subprogram in postorder, one subprogram after the other. */
+  postorder = new Int32Array(0);
+  postorderCount = 0;
+  hasFuncInfo = false;
+
+  state: VerifierState = new VerifierState();
+  insnIdx = 0;
+  prevInsnIdx = -1;
+  curHistory: HistoryEntry | null = null;
+  readonly bt = new Backtrack();
+  /** Set before the first path is simulated. */
+  liveness!: StackLiveness;
+  readonly env: ProgEnv;
+  /** Answers about the context, by kind of access; null: refused. */
+  readonly ctxFields = new Map<number, CtxField | null>();
+  readonly pending: PendingPath[] = [];
+  idGen = 0;
+
+  insnProcessed = 0;
+  jmpsProcessed = 0;
+  prevInsnProcessed = 0;
+  prevJmpsProcessed = 0;
+  totalStates = 0;
+  peakStates = 0;
+  maxStatesPerInsn = 0;
+  exploredSize = 0;
+  freeListSize = 0;
+  backedgeCount = 0;
+
+  /** Remembered states by `(insn ^ callsite) % length`, most recent last. */
+  explored: StateNode[][] = [];
+  readonly sccVisits = new Map<string, SccVisit>();
+
+  /** Registers and stack slots changed since the last state line of the log, a bit each. */
+  scratchedRegs = 0;
+  scratchedSlotsLo = 0;
+  scratchedSlotsHi = 0;
+  prevLine = -1;
+  prevLogPosition = 0;
+  prevInsnTextLength = 0;
+
+  firstError: string | undefined;
+  /** Stand-ins for the immediate of a comparison. */
+  readonly fakeReg0 = new Reg();
+  readonly fakeReg1 = new Reg();
+
+  constructor(request: VerifyRequest) {
+    this.request = request;
+    this.insns = request.insns;
+    this.progType = request.progType;
+    this.attachType = fixupAttachType(request.progType, request.expectedAttachType ?? 0);
+    this.progFlags = request.progFlags ?? 0;
+    this.sleepable = (this.progFlags & ProgFlag.BPF_F_SLEEPABLE) !== 0;
+    this.strictAlignment =
+      (this.progFlags & ProgFlag.BPF_F_STRICT_ALIGNMENT) !== 0 &&
+      (this.progFlags & ProgFlag.BPF_F_ANY_ALIGNMENT) === 0;
+    this.testStateFreq = (this.progFlags & ProgFlag.BPF_F_TEST_STATE_FREQ) !== 0;
+    this.gplCompatible = isGplCompatible(request.license ?? '');
+    this.env = {
+      type: this.progType,
+      expectedAttachType: this.attachType,
+      sleepable: this.sleepable,
+      gpl: this.gplCompatible,
+      capabilities: request.privileged === false ? NO_CAPABILITIES : FULL_CAPABILITIES,
+      config: RECORDED_CONFIG,
+    };
+    this.btf = request.btf;
+    this.log = new VerifierLog(request.logLevel ?? 0);
+    this.allMaps = (request.maps ?? []).map((map) => new MapView(map));
+    this.aux = Array.from(request.insns, () => new InsnAux());
+  }
+
+  get frame(): FuncState {
+    const { frames } = this.state;
+    return frames[frames.length - 1]!;
+  }
+
+  get regs(): Reg[] {
+    return this.frame.regs;
+  }
+
+  reg(regno: number): Reg {
+    return this.frame.regs[regno]!;
+  }
+
+  /** The frame that a stack pointer points into (`func`). */
+  frameOf(reg: Reg): FuncState {
+    return this.state.frames[reg.frameno]!;
+  }
+
+  get inSleepable(): boolean {
+    return this.sleepable || this.state.inSleepable;
+  }
+
+  newId(): number {
+    return ++this.idGen;
+  }
+
+  /** A line of the log that says what is wrong, when the program may yet pass or more is to be said. */
+  error(line: string): void {
+    this.firstError ??= line;
+    this.log.write(`${line}\n`);
+  }
+
+  reject(errno: number, line?: string): never {
+    if (line !== undefined) this.error(line);
+    throw new Rejection(errno);
+  }
+
+  /** EACCES and EINVAL, the two that nearly every rule ends in. */
+  denied(line: string): never {
+    return this.reject(ERRNO.EACCES, line);
+  }
+
+  invalid(line: string): never {
+    return this.reject(ERRNO.EINVAL, line);
+  }
+
+  unsupported(feature: string): never {
+    throw new Unsupported(feature);
+  }
+
+  markRegScratched(regno: number): void {
+    this.scratchedRegs |= 1 << regno;
+  }
+
+  markSlotScratched(spi: number): void {
+    if (spi < 32) this.scratchedSlotsLo |= 1 << spi;
+    else this.scratchedSlotsHi |= 1 << (spi - 32);
+  }
+
+  markClean(): void {
+    this.scratchedRegs = 0;
+    this.scratchedSlotsLo = 0;
+    this.scratchedSlotsHi = 0;
+  }
+
+  markAllScratched(): void {
+    this.scratchedRegs = -1;
+    this.scratchedSlotsLo = -1;
+    this.scratchedSlotsHi = -1;
+  }
+
+  /** `push_jmp_history`. */
+  pushHistory(state: VerifierState, flags: number, linked: readonly LinkedReg[] | null): void {
+    const current = this.curHistory;
+    if (current !== null) {
+      current.flags |= flags;
+      current.linked = linked;
+      return;
+    }
+    const entry: HistoryEntry = { idx: this.insnIdx, prevIdx: this.prevInsnIdx, flags, linked };
+    state.history.push(entry);
+    this.curHistory = entry;
+  }
+
+  /** Queues a path (`push_stack`); the state has to be a copy of the current one, or fresh. */
+  pushPath(state: VerifierState, insnIdx: number, prevInsnIdx: number, kind = ''): void {
+    this.pending.push({ state, insnIdx, prevInsnIdx, logPosition: this.log.position });
+    if (this.pending.length > MAX_PENDING) {
+      const errno = kind === '' ? ERRNO.EFAULT : ERRNO.EFAULT;
+      this.reject(errno, `The sequence of ${this.pending.length} jumps is too complex${kind}.`);
+    }
+    if (state.parent !== null) state.parent.branches++;
+  }
+
+  /** Index of the subprogram that starts at `insn`, or -1 (`find_subprog`). */
+  findSubprog(insn: number): number {
+    const { subprogs } = this;
+    let low = 0;
+    let high = subprogs.length - 1;
+    while (low <= high) {
+      const mid = (low + high) >> 1;
+      const { start } = subprogs[mid]!;
+      if (start === insn) return mid;
+      if (start < insn) low = mid + 1;
+      else high = mid - 1;
+    }
+    return -1;
+  }
+
+  /** The subprogram that `insn` lies in. */
+  subprogAt(insn: number): Subprog {
+    const { subprogs } = this;
+    let index = subprogs.length - 1;
+    while (index > 0 && subprogs[index]!.start > insn) index--;
+    return subprogs[index]!;
+  }
+
+  /** One past the last instruction of a subprogram. */
+  subprogEnd(index: number): number {
+    return this.subprogs[index + 1]?.start ?? this.insns.length;
+  }
+}
+
+const GPL_LICENSES: ReadonlySet<string> = new Set([
+  'GPL',
+  'GPL v2',
+  'GPL and additional rights',
+  'Dual BSD/GPL',
+  'Dual MIT/GPL',
+  'Dual MPL/GPL',
+]);
+
+/** `license_is_gpl_compatible`. */
+function isGplCompatible(license: string): boolean {
+  return GPL_LICENSES.has(license);
+}

@@ -1,0 +1,324 @@
+/**
+ * One argument of a helper against its prototype (`check_func_arg` of Linux 6.18, kernel/bpf/verifier.c): register type,
+ * offset, the memory or object behind it.
+ */
+import type { HelperArg, HelperArgKind, HelperProto } from '../abi/helper-protos.js';
+import { helperText } from '../abi/helpers.js';
+import { MapType } from '../abi/map-types.js';
+import { checkAlignment } from './alignment.js';
+import type { Verifier } from './context.js';
+import { mayAccessPacket, timerProblem } from './env/index.js';
+import { ERRNO } from './errno.js';
+import { checkFuncArgOffset, checkHelperMem, checkMemSize } from './helper-mem.js';
+import type { MapView } from './map-view.js';
+import { markChainPrecision, markPrecisionBatch } from './precision.js';
+import { acquireLock, holdsLock, releaseLock } from './refs.js';
+import { isNullScalar, type Reg } from './reg.js';
+import { checkSrc } from './reg-access.js';
+import {
+  baseType,
+  CONST_PTR_TO_DYNPTR,
+  CONST_PTR_TO_MAP,
+  isPacketPointer,
+  MEM_ALLOC,
+  MEM_PERCPU,
+  MEM_RCU,
+  MEM_RDONLY,
+  MEM_RINGBUF,
+  PTR_MAYBE_NULL,
+  PTR_TO_BTF_ID,
+  PTR_TO_BUF,
+  PTR_TO_CTX,
+  PTR_TO_FUNC,
+  PTR_TO_MAP_KEY,
+  PTR_TO_MAP_VALUE,
+  PTR_TO_MEM,
+  PTR_TO_PACKET,
+  PTR_TO_PACKET_META,
+  PTR_TO_SOCK_COMMON,
+  PTR_TO_SOCKET,
+  PTR_TO_STACK,
+  PTR_TO_TCP_SOCK,
+  PTR_TO_XDP_SOCK,
+  PTR_TRUSTED,
+  regTypeText,
+  SCALAR_VALUE,
+} from './reg-type.js';
+import { checkMapValue } from './region.js';
+import { constNumber, constUnsignedNumber, isConst, umaxNumber } from './scalar/index.js';
+import { FIELD } from './special-fields.js';
+import type { RawAccess } from './stack.js';
+import { SLOT_SPILL, SLOT_ZERO } from './state.js';
+
+const FUNC_SPIN_LOCK = 93;
+const FUNC_MAP_PEEK_ELEM = 89;
+
+/** What the arguments of one call have shown so far (`struct bpf_call_arg_meta`). */
+export class CallMeta implements RawAccess {
+  rawMode = false;
+  size = 0;
+  regno = 0;
+  map: MapView | null = null;
+  mapUid = 0;
+  memSize = 0;
+  /** Greatest size that a size argument may have. */
+  sizeMax = 0;
+  refObjId = 0;
+  releaseRegno = 0;
+  subprog = -1;
+  /** Key of a look-up where it is known, else -1. */
+  constKey = -1;
+}
+
+const SOCKETS = [PTR_TO_SOCK_COMMON, PTR_TO_SOCKET, PTR_TO_TCP_SOCK, PTR_TO_XDP_SOCK];
+const MEMORY = [
+  PTR_TO_STACK,
+  PTR_TO_PACKET,
+  PTR_TO_PACKET_META,
+  PTR_TO_MAP_KEY,
+  PTR_TO_MAP_VALUE,
+  PTR_TO_MEM,
+  PTR_TO_MEM | MEM_RINGBUF,
+  PTR_TO_BUF,
+  PTR_TO_BTF_ID | PTR_TRUSTED,
+];
+const SCALARS = [SCALAR_VALUE];
+
+/** Register types that an argument takes (`compatible_reg_types`). */
+const COMPATIBLE: Readonly<Record<Exclude<HelperArgKind, 'any'>, readonly number[]>> = {
+  map: [CONST_PTR_TO_MAP],
+  map_key: MEMORY,
+  map_value: MEMORY,
+  mem: MEMORY,
+  size: SCALARS,
+  size_or_zero: SCALARS,
+  alloc_size_or_zero: SCALARS,
+  scalar: SCALARS,
+  ctx: [PTR_TO_CTX],
+  spin_lock: [PTR_TO_MAP_VALUE, PTR_TO_BTF_ID | MEM_ALLOC],
+  timer: [PTR_TO_MAP_VALUE],
+  sock_common: SOCKETS,
+  socket: [PTR_TO_SOCKET],
+  btf_id: [PTR_TO_BTF_ID, PTR_TO_BTF_ID | PTR_TRUSTED, PTR_TO_BTF_ID | MEM_RCU],
+  btf_id_sock_common: [...SOCKETS, PTR_TO_BTF_ID, PTR_TO_BTF_ID | PTR_TRUSTED],
+  percpu_btf_id: [
+    PTR_TO_BTF_ID | MEM_PERCPU,
+    PTR_TO_BTF_ID | MEM_PERCPU | MEM_RCU,
+    PTR_TO_BTF_ID | MEM_PERCPU | PTR_TRUSTED,
+  ],
+  ringbuf_mem: [PTR_TO_MEM | MEM_RINGBUF],
+  func: [PTR_TO_FUNC],
+  stack: [PTR_TO_STACK],
+  const_str: [PTR_TO_MAP_VALUE],
+  kptr_xchg_dest: [PTR_TO_MAP_VALUE, PTR_TO_BTF_ID | MEM_ALLOC],
+  dynptr: [PTR_TO_STACK, CONST_PTR_TO_DYNPTR],
+};
+
+/** Argument number `index` (from 0) of a call of `proto`. */
+export function checkHelperArg(v: Verifier, proto: HelperProto, index: number, meta: CallMeta): void {
+  const arg = proto.args[index]!;
+  const regno = index + 1;
+  checkSrc(v, regno);
+  if (arg.kind === 'any') return;
+  const reg = v.reg(regno);
+  if (isPacketPointer(reg.type) && !mayAccessPacket(v.env, false, proto.pktAccess)) {
+    v.denied('helper access to the packet is not allowed');
+  }
+  const kind = resolveKind(v, arg.kind, meta, proto.id);
+  const isNull = isNullScalar(reg) && arg.nullable;
+  if (!isNull) {
+    checkType(v, kind, arg, reg, regno);
+    checkFuncArgOffset(v, reg, regno, arg.release && kind !== 'dynptr');
+  }
+  if (kind === 'dynptr') v.unsupported('dynptr');
+  noteReference(v, arg, reg, regno, meta);
+  checkKind(v, kind, arg, reg, regno, proto, index, meta);
+}
+
+/** In maps of sockets, values are sockets (`resolve_map_arg_type`). */
+function resolveKind(
+  v: Verifier,
+  kind: HelperArgKind,
+  meta: CallMeta,
+  helper: number,
+): Exclude<HelperArgKind, 'any'> {
+  if (kind === 'any') return 'scalar';
+  if (kind !== 'map_value' || meta.map === null) return kind;
+  const { type } = meta.map;
+  if (type === MapType.sockmap || type === MapType.sockhash) return 'btf_id_sock_common';
+  if (type === MapType.bloom_filter && helper === FUNC_MAP_PEEK_ELEM) return 'map_value';
+  void v;
+  return kind;
+}
+
+function checkType(
+  v: Verifier,
+  kind: Exclude<HelperArgKind, 'any'>,
+  arg: HelperArg,
+  reg: Reg,
+  regno: number,
+): void {
+  let { type } = reg;
+  if (arg.readOnly) type &= ~MEM_RDONLY;
+  if (arg.nullable) type &= ~PTR_MAYBE_NULL;
+  const expected = COMPATIBLE[kind];
+  if (!expected.includes(type)) {
+    v.denied(`R${regno} type=${regTypeText(reg.type)} expected=${expected.map(regTypeText).join(', ')}`);
+  }
+  if (baseType(reg.type) === PTR_TO_BTF_ID) v.unsupported('pointer to a kernel structure as an argument');
+}
+
+function noteReference(v: Verifier, arg: HelperArg, reg: Reg, regno: number, meta: CallMeta): void {
+  if (arg.release) {
+    if (reg.refObjId === 0 && !isNullScalar(reg)) {
+      v.invalid(`R${regno} must be referenced when passed to release function`);
+    }
+    meta.releaseRegno = regno;
+  }
+  if (reg.refObjId === 0 || arg.kind === 'kptr_xchg_dest') return;
+  if (meta.refObjId !== 0) {
+    v.denied(`more than one arg with ref_obj_id R${regno} ${reg.refObjId} ${meta.refObjId}`);
+  }
+  meta.refObjId = reg.refObjId;
+}
+
+function checkKind(
+  v: Verifier,
+  kind: Exclude<HelperArgKind, 'any'>,
+  arg: HelperArg,
+  reg: Reg,
+  regno: number,
+  proto: HelperProto,
+  index: number,
+  meta: CallMeta,
+): void {
+  switch (kind) {
+    case 'map':
+      noteMap(v, reg, meta);
+      return;
+    case 'map_key':
+      checkHelperMem(v, regno, meta.map!.keySize, false, false, null);
+      if (meta.map!.type === MapType.array || meta.map!.type === MapType.percpu_array) {
+        meta.constKey = constantKey(v, reg, meta.map!.keySize);
+      }
+      return;
+    case 'map_value':
+      if (arg.nullable && isNullScalar(reg)) return;
+      meta.rawMode = arg.uninit;
+      checkHelperMem(v, regno, meta.map!.valueSize, arg.writes, false, meta);
+      return;
+    case 'mem':
+      meta.rawMode = arg.uninit;
+      if (arg.fixedSize === undefined) return;
+      checkHelperMem(v, regno, arg.fixedSize, arg.writes, false, meta);
+      if (arg.aligned) checkAlignment(v, reg, 0, arg.fixedSize, true);
+      return;
+    case 'size':
+    case 'size_or_zero':
+      meta.sizeMax = umaxNumber(reg);
+      checkMemSize(v, regno, proto.args[index - 1]!.writes, kind === 'size_or_zero', meta);
+      return;
+    case 'alloc_size_or_zero':
+      if (!isConst(reg)) v.denied(`R${regno} is not a known constant'`);
+      meta.memSize = constUnsignedNumber(reg);
+      markChainPrecision(v, regno);
+      return;
+    case 'func':
+      meta.subprog = reg.subprog;
+      return;
+    case 'spin_lock':
+      processSpinLock(v, reg, regno, proto.id === FUNC_SPIN_LOCK);
+      return;
+    case 'timer':
+      processTimer(v, reg, regno, meta);
+      return;
+    case 'const_str':
+      checkConstString(v, reg, regno);
+      return;
+    case 'kptr_xchg_dest':
+      v.unsupported(helperText(proto.id));
+      return;
+    default:
+  }
+}
+
+function noteMap(v: Verifier, reg: Reg, meta: CallMeta): void {
+  if (meta.map !== null && (meta.map !== reg.map || meta.mapUid !== reg.mapUid)) {
+    v.invalid(
+      `timer pointer in R1 map_uid=${meta.mapUid} doesn't match map pointer in R2 map_uid=${reg.mapUid}`,
+    );
+  }
+  meta.map = reg.map;
+  meta.mapUid = reg.mapUid;
+}
+
+/** A key on the stack whose value is known (`get_constant_map_key`); else -1. */
+function constantKey(v: Verifier, reg: Reg, keySize: number): number {
+  if (reg.type !== PTR_TO_STACK || !isConst(reg)) return -1;
+  const off = -(reg.off + constNumber(reg)) - 1;
+  const spi = off >> 3;
+  const slot = v.frameOf(reg).stack[spi];
+  if (slot === undefined) return -1;
+  let zeros = 0;
+  for (let i = off & 7; i >= 0 && slot.typeAt(i) === SLOT_ZERO; i--) zeros++;
+  if (zeros >= keySize) return 0;
+  const spilled = slot.reg;
+  if (!slot.isSpilled || spilled === null || spilled.type !== SCALAR_VALUE) return -1;
+  let bytes = 0;
+  for (let i = off & 7; i >= 0 && slot.typeAt(i) === SLOT_SPILL; i--) bytes++;
+  if (bytes !== keySize || !isConst(spilled)) return -1;
+  v.bt.setSlot(reg.frameno, spi);
+  markPrecisionBatch(v, v.state);
+  return constUnsignedNumber(spilled);
+}
+
+function processSpinLock(v: Verifier, reg: Reg, regno: number, isLock: boolean): void {
+  if (!isConst(reg)) {
+    v.invalid(`R${regno} doesn't have constant offset. bpf_spin_lock has to be at the constant offset`);
+  }
+  const map = reg.map!;
+  if (map.btf === undefined) {
+    v.invalid(`map '${map.name}' has to have BTF in order to use bpf_spin_lock`);
+  }
+  if (!map.has(FIELD.SPIN_LOCK)) v.invalid(`map '${map.name}' has no valid bpf_spin_lock`);
+  const at = constNumber(reg) + reg.off;
+  const offset = map.offsetOf(FIELD.SPIN_LOCK);
+  if (offset !== at) v.invalid(`off ${at} doesn't point to 'struct bpf_spin_lock' that is at ${offset}`);
+  const { state } = v;
+  if (isLock) {
+    if (state.activeLocks > 0) v.invalid('Locking two bpf_spin_locks are not allowed');
+    acquireLock(v, reg.id, map);
+    return;
+  }
+  if (state.activeLocks === 0) v.invalid('bpf_spin_unlock without taking a lock');
+  if (!holdsLock(state, reg.id, map)) v.invalid('bpf_spin_unlock of different lock');
+  releaseLock(state, reg.id, map);
+}
+
+function processTimer(v: Verifier, reg: Reg, regno: number, meta: CallMeta): void {
+  if (!isConst(reg)) {
+    v.invalid(`R${regno} doesn't have constant offset. bpf_timer has to be at the constant offset`);
+  }
+  const map = reg.map!;
+  if (map.btf === undefined) v.invalid(`map '${map.name}' has to have BTF in order to use bpf_timer`);
+  if (!map.has(FIELD.TIMER)) v.invalid(`map '${map.name}' has no valid bpf_timer`);
+  const at = constNumber(reg) + reg.off;
+  const offset = map.offsetOf(FIELD.TIMER);
+  if (offset !== at) v.invalid(`off ${at} doesn't point to 'struct bpf_timer' that is at ${offset}`);
+  const problem = timerProblem(v.env);
+  if (problem !== undefined) v.reject(problem.errno, problem.message);
+  meta.mapUid = reg.mapUid;
+  meta.map = map;
+}
+
+function checkConstString(v: Verifier, reg: Reg, regno: number): void {
+  const map = reg.map!;
+  if (!map.isReadOnly) v.denied(`R${regno} does not point to a readonly map'`);
+  if (!isConst(reg)) v.denied(`R${regno} is not a constant address'`);
+  if (!map.hasDirectValue) v.denied('no direct value access support for this map type');
+  checkMapValue(v, regno, reg.off, map.valueSize - reg.off, false, false);
+  const at = reg.off + constNumber(reg);
+  if (!map.directValueFits(at)) v.reject(ERRNO.EINVAL, 'direct value access on string failed');
+  if (map.data === undefined) v.unsupported('string in a map whose contents are not given');
+  if (map.data.subarray(at, map.valueSize).indexOf(0) < 0) v.invalid('string is not zero-terminated');
+}

@@ -1,0 +1,147 @@
+/**
+ * Helper calls (`check_helper_call` of Linux 6.18, kernel/bpf/verifier.c): may it be called here, are its arguments good,
+ * what does it do to the state, what does it return.
+ */
+import type { HelperProto } from '../abi/helper-protos.js';
+import { helperById, helperText } from '../abi/helpers.js';
+import { MapFlag } from '../abi/map-flags.js';
+import { MapType } from '../abi/map-types.js';
+import type { Insn } from '../isa/insn.js';
+import {
+  FUNC_FIND_VMA,
+  FUNC_FOR_EACH_MAP_ELEM,
+  FUNC_LOOP,
+  FUNC_TIMER_SET_CALLBACK,
+  FUNC_USER_RINGBUF_DRAIN,
+} from './callback-kinds.js';
+import { setLoopState, setMapElemState, setTimerState } from './callback-states.js';
+import { clearPacketPointers, pushCallback } from './calls.js';
+import type { Verifier } from './context.js';
+import { funcIpProblem, helperProto, isRefusal, mapHelperProblem } from './env/index.js';
+import { CallMeta, checkHelperArg } from './helper-args.js';
+import { setReturnValue } from './helper-return.js';
+import { checkMemAccess } from './mem-access.js';
+import { markChainPrecision } from './precision.js';
+import { checkResourceLeak, releaseRef } from './refs.js';
+import { isConstScalar, isNullScalar } from './reg.js';
+import { clearCallerSaved } from './reg-access.js';
+import { constUnsignedNumber, umaxNumber } from './scalar/index.js';
+
+const NEEDS_MAP = new Set([
+  'tail_call',
+  'map_lookup_elem',
+  'map_update_elem',
+  'map_delete_elem',
+  'map_push_elem',
+  'map_pop_elem',
+  'map_peek_elem',
+  'for_each_map_elem',
+  'redirect_map',
+  'map_lookup_percpu_elem',
+]);
+const WRITES_MAP = new Set(['map_delete_elem', 'map_update_elem', 'map_push_elem', 'map_pop_elem']);
+/** Helpers with rules of their own that are not here yet. */
+const UNSUPPORTED = new Set(['snprintf', 'per_cpu_ptr', 'this_cpu_ptr', 'kptr_xchg']);
+const FUNC_GET_FUNC_IP = 173;
+
+export function checkHelperCall(v: Verifier, insn: Insn): void {
+  const id = insn.imm;
+  const proto = helperProto(v.env, id, v.inSleepable);
+  if (isRefusal(proto)) v.reject(proto.errno, proto.message);
+  if (UNSUPPORTED.has(proto.name)) v.unsupported(`helper ${helperText(id)}`);
+  const insnIdx = v.insnIdx;
+  const meta = new CallMeta();
+  for (let i = 0; i < proto.args.length; i++) checkHelperArg(v, proto, i, meta);
+  recordMap(v, proto, meta);
+  recordKey(v, proto, meta);
+  for (let i = 0; i < meta.size; i++) checkMemAccess(v, insnIdx, meta.regno, i, 1, true, -1, false, false);
+  release(v, proto, meta);
+  simulate(v, insn, proto, meta);
+  clearCallerSaved(v);
+  setReturnValue(v, proto, meta, insnIdx);
+  if (meta.map !== null) {
+    const problem = mapHelperProblem(v.env, meta.map.type, id);
+    if (problem !== undefined) v.reject(problem.errno, problem.message);
+  }
+  if (id === FUNC_GET_FUNC_IP) {
+    const problem = funcIpProblem(v.env);
+    if (problem !== undefined) v.reject(problem.errno, problem.message);
+  }
+  if (proto.changesPacket) clearPacketPointers(v);
+}
+
+function recordMap(v: Verifier, proto: HelperProto, meta: CallMeta): void {
+  if (!NEEDS_MAP.has(proto.name)) return;
+  const map = meta.map!;
+  if ((map.mapFlags & MapFlag.BPF_F_RDONLY_PROG) !== 0 && WRITES_MAP.has(proto.name)) {
+    v.denied('write into map forbidden');
+  }
+  v.aux[v.insnIdx]!.callMap = map;
+}
+
+/** The index of a tail call is worth knowing exactly. */
+function recordKey(v: Verifier, proto: HelperProto, meta: CallMeta): void {
+  if (proto.name !== 'tail_call') return;
+  const map = meta.map!;
+  if (map.type !== MapType.prog_array) v.invalid('expected prog array map for tail call');
+  const reg = v.reg(3);
+  if (isConstScalar(reg) && constUnsignedNumber(reg) < map.maxEntries) markChainPrecision(v, 3);
+}
+
+function release(v: Verifier, proto: HelperProto, meta: CallMeta): void {
+  if (meta.releaseRegno === 0) return;
+  const ok = meta.refObjId !== 0 ? releaseRef(v, meta.refObjId) : isNullScalar(v.reg(meta.releaseRegno));
+  if (!ok) v.invalid(`func ${helperText(proto.id)} reference has not been acquired before`);
+}
+
+/** What single helpers do beyond their prototypes. */
+function simulate(v: Verifier, insn: Insn, proto: HelperProto, meta: CallMeta): void {
+  switch (proto.id) {
+    case FUNC_FOR_EACH_MAP_ELEM:
+      pushCallback(v, insn, meta.subprog, setMapElemState);
+      return;
+    case FUNC_TIMER_SET_CALLBACK:
+      pushCallback(v, insn, meta.subprog, setTimerState);
+      return;
+    case FUNC_LOOP:
+      simulateLoop(v, insn, meta);
+      return;
+    case FUNC_FIND_VMA:
+    case FUNC_USER_RINGBUF_DRAIN:
+      v.unsupported(`helper ${helperText(proto.id)}`);
+      return;
+    default:
+  }
+  if (proto.name === 'tail_call') checkResourceLeak(v, true, 'tail_call');
+  if (proto.name === 'get_local_storage' && !isNullScalar(v.reg(2))) {
+    v.invalid("get_local_storage() doesn't support non-zero flags");
+  }
+  if (helperById(proto.id)?.name.includes('dynptr') === true) v.unsupported('dynptr');
+}
+
+function simulateLoop(v: Verifier, insn: Insn, meta: CallMeta): void {
+  if (isNullScalar(v.reg(4))) markLoopFlags(v, meta.subprog);
+  markChainPrecision(v, 1);
+  const { frame } = v;
+  if (frame.callbackDepth < umaxNumber(v.reg(1))) {
+    pushCallback(v, insn, meta.subprog, setLoopState);
+    return;
+  }
+  frame.callbackDepth = 0;
+  if (v.log.chatty) {
+    v.log.write(`frame${v.state.curframe} bpf_loop iteration limit reached\n`);
+  }
+}
+
+/** Whether the loop could be inlined is found out on the way; its flags then count as needed. */
+function markLoopFlags(v: Verifier, subprog: number): void {
+  const aux = v.aux[v.insnIdx]!;
+  if (aux.loopInline === 'no') return;
+  markChainPrecision(v, 4);
+  if (aux.loopInline !== 'unknown' && aux.loopSubprog !== subprog) {
+    aux.loopInline = 'no';
+    return;
+  }
+  aux.loopInline = 'yes';
+  aux.loopSubprog = subprog;
+}

@@ -1,0 +1,28 @@
+/** Instructions as the log prints them. */
+import { helperById } from '../abi/helpers.js';
+import { LD_IMM64 } from '../isa/constants.js';
+import { imm64 } from '../isa/decode.js';
+import { disasmInsn } from '../isa/disasm.js';
+import type { DisasmOptions } from '../isa/disasm-types.js';
+import type { Insn } from '../isa/insn.js';
+import type { Verifier } from './context.js';
+
+const OPTIONS: DisasmOptions = {
+  dialect: 'kernel',
+  literal: true,
+  helperName: (id) => {
+    const helper = helperById(id);
+    return helper === undefined ? undefined : `bpf_${helper.name}`;
+  },
+  immName: (insns: readonly Insn[], slot: number) => {
+    const insn = insns[slot]!;
+    if (insn.code !== LD_IMM64) return undefined;
+    return `0x${imm64(insns, slot).toString(16)}`;
+  },
+};
+
+/** `(bf) r1 = r2`, as `print_bpf_insn` writes it. */
+export function insnText(v: Verifier, slot: number): string {
+  const code = v.insns[slot]!.code.toString(16).padStart(2, '0');
+  return `(${code}) ${disasmInsn(v.insns, slot, OPTIONS)}`;
+}

@@ -1,0 +1,59 @@
+/**
+ * Registers and spilled registers that share an id hold the same number, or one a constant away: what a branch teaches
+ * of one holds for all. Models `collect_linked_regs` and `sync_linked_regs` of Linux 6.18.
+ */
+import { ADD_CONST, copyReg, ID_MASK, type Reg } from './reg.js';
+import { SCALAR_VALUE } from './reg-type.js';
+import { addScalar, Scalar, setConst } from './scalar/index.js';
+import type { LinkedReg, VerifierState } from './state.js';
+
+/** More than these are cut loose. */
+const MAX_LINKED = 6;
+
+function collect(
+  found: LinkedReg[],
+  reg: Reg,
+  id: number,
+  frameno: number,
+  index: number,
+  isReg: boolean,
+): void {
+  if (reg.type !== SCALAR_VALUE || (reg.id & ID_MASK) !== id) return;
+  if (found.length < MAX_LINKED) found.push({ frameno, index, isReg });
+  else reg.id = 0;
+}
+
+export function collectLinked(state: VerifierState, linkId: number, found: LinkedReg[]): void {
+  const id = linkId & ID_MASK;
+  for (let i = state.frames.length - 1; i >= 0; i--) {
+    const { regs, stack } = state.frames[i]!;
+    for (let r = 0; r < 10; r++) collect(found, regs[r]!, id, i, r, true);
+    for (let spi = 0; spi < stack.length; spi++) {
+      const slot = stack[spi]!;
+      if (slot.reg !== null && slot.isSpilled) collect(found, slot.reg, id, i, spi, false);
+    }
+  }
+}
+
+const delta = new Scalar();
+
+/** Copies what is known of `known` to those linked with it. */
+export function syncLinked(state: VerifierState, known: Reg, linked: readonly LinkedReg[]): void {
+  for (const { frameno, index, isReg } of linked) {
+    const frame = state.frames[frameno]!;
+    const reg = isReg ? frame.regs[index]! : frame.stack[index]!.reg;
+    if (reg === null || reg === known || reg.type !== SCALAR_VALUE) continue;
+    if ((reg.id & ID_MASK) !== (known.id & ID_MASK)) continue;
+    const plain = ((reg.id | known.id) & ADD_CONST) === 0;
+    if (plain || reg.off === known.off) {
+      copyReg(reg, known);
+      continue;
+    }
+    const { off, id } = reg;
+    setConst(delta, off - known.off);
+    copyReg(reg, known);
+    reg.off = off;
+    reg.id = id;
+    addScalar(reg, delta);
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * Precision: where a scalar's exact value mattered, walk back over the instructions and states that led
+ * here and mark what that value was made from, so that pruning compares it. Models `mark_chain_precision` of
+ * Linux 6.18 (kernel/bpf/verifier.c).
+ */
+
+import { backtrackInsn } from './backtrack.js';
+import type { Verifier } from './context.js';
+import { ERRNO } from './errno.js';
+import { insnText } from './insn-text.js';
+import { writeState } from './print-state.js';
+import type { Reg } from './reg.js';
+import { SCALAR_VALUE } from './reg-type.js';
+import { type HistoryEntry, MAIN_CALLSITE, type VerifierState } from './state.js';
+
+const NO_ENTRY = -1;
+const ARG_REGS = 0x3e;
+
+/** The register of the current frame holds a scalar whose exact value mattered. */
+export function markChainPrecision(v: Verifier, regno: number): void {
+  const { state, bt } = v;
+  bt.frame = state.curframe;
+  bt.setReg(regno);
+  backtrack(v, state);
+}
+
+/** The same for what the caller already set in `v.bt`. Returns whether a parent state was changed. */
+export function markPrecisionBatch(v: Verifier, start: VerifierState): boolean {
+  v.bt.frame = start.curframe;
+  return backtrack(v, start);
+}
+
+function backtrack(v: Verifier, start: VerifierState): boolean {
+  const { bt } = v;
+  let state = start;
+  let firstIdx = state.firstInsnIdx;
+  let lastIdx = start.insnIdx;
+  let subseqIdx = -1;
+  let skipFirst = true;
+  let changed = false;
+  if (bt.isEmpty) return false;
+  for (;;) {
+    if (v.log.chatty) {
+      v.log.write(
+        `mark_precise: frame${bt.frame}: last_idx ${lastIdx} first_idx ${firstIdx} subseq_idx ${subseqIdx} \n`,
+      );
+    }
+    if (lastIdx < 0) return markEntryArgs(v, state) || changed;
+    let history = state.history.length;
+    for (let i = lastIdx; ; ) {
+      if (skipFirst) skipFirst = false;
+      else if (!step(v, i, subseqIdx, historyAt(state, history, i))) {
+        markAllScalarsPrecise(v, start);
+        bt.reset();
+        return changed;
+      }
+      if (bt.isEmpty) return changed;
+      subseqIdx = i;
+      const at = history > 0 && state.history[history - 1]!.idx === i;
+      if (i === state.firstInsnIdx && (history === 0 || (history === 1 && at))) break;
+      i = at ? state.history[--history]!.prevIdx : i - 1;
+      if (i >= v.insns.length || i < NO_ENTRY) v.reject(ERRNO.EFAULT, `verifier bug: backtracking idx ${i}`);
+    }
+    if (state.parent === null) break;
+    state = state.parent;
+    if (markStatePrecise(v, state)) changed = true;
+    if (bt.isEmpty) return changed;
+    subseqIdx = firstIdx;
+    lastIdx = state.lastInsnIdx;
+    firstIdx = state.firstInsnIdx;
+  }
+  if (!bt.isEmpty) {
+    markAllScalarsPrecise(v, start);
+    bt.reset();
+  }
+  return changed;
+}
+
+function historyAt(state: VerifierState, end: number, insn: number): HistoryEntry | null {
+  const entry = end > 0 ? state.history[end - 1]! : null;
+  return entry !== null && entry.idx === insn ? entry : null;
+}
+
+/** False where back-tracking has to give up. */
+function step(v: Verifier, insn: number, subseq: number, entry: HistoryEntry | null): boolean {
+  if (v.log.chatty && v.insns[insn]!.code !== 0) {
+    const { bt } = v;
+    v.log.write(
+      `mark_precise: frame${bt.frame}: regs=${bt.regsText()} stack=${bt.slotsText()} before ${insn}: ${insnText(v, insn)}\n`,
+    );
+  }
+  return backtrackInsn(v, insn, subseq, entry);
+}
+
+/** Back at the entry of a global function: its arguments are what is asked for. */
+function markEntryArgs(v: Verifier, state: VerifierState): boolean {
+  const { bt } = v;
+  const frame = state.frames[0]!;
+  const isEntry = state.curframe === 0 && frame.subprog > 0 && frame.callsite === MAIN_CALLSITE;
+  if (!isEntry || bt.slotsText(0) !== '' || (bt.regs[0]! & ~ARG_REGS) !== 0) {
+    v.reject(ERRNO.EFAULT, `verifier bug: backtracking func entry subprog ${frame.subprog}`);
+  }
+  let changed = false;
+  for (let i = 1; i <= 5; i++) {
+    if (!bt.hasReg(i)) continue;
+    bt.clearReg(i);
+    const reg = frame.regs[i]!;
+    if (reg.type !== SCALAR_VALUE) continue;
+    reg.precise = true;
+    changed = true;
+  }
+  return changed;
+}
+
+/** Marks what is asked for in a remembered state; what was marked already needs no more. */
+function markStatePrecise(v: Verifier, state: VerifierState): boolean {
+  const { bt } = v;
+  let changed = false;
+  for (let fr = bt.frame; fr >= 0; fr--) {
+    const frame = state.frames[fr];
+    if (frame === undefined) v.reject(ERRNO.EFAULT, `verifier bug: backtracking frame ${fr}`);
+    for (let i = 0, mask = bt.regs[fr]!; mask !== 0; i++, mask >>>= 1) {
+      if ((mask & 1) === 0) continue;
+      if (markReg(frame.regs[i]!)) changed = true;
+      else bt.regs[fr]! &= ~(1 << i);
+    }
+    const { stack } = frame;
+    for (let spi = 0; spi < 64; spi++) {
+      if (!bt.hasSlot(fr, spi)) continue;
+      const slot = stack[spi];
+      if (slot === undefined) {
+        v.reject(ERRNO.EFAULT, `verifier bug: stack slot ${spi}, total slots ${stack.length}`);
+      }
+      if (slot.isSpilled && slot.reg !== null && markReg(slot.reg)) changed = true;
+      else bt.clearSlot(fr, spi);
+    }
+    if (v.log.chatty) {
+      v.log.write(
+        `mark_precise: frame${fr}: parent state regs=${bt.regsText(fr)} stack=${bt.slotsText(fr)}: `,
+      );
+      writeState(v, state, fr, true);
+    }
+  }
+  return changed;
+}
+
+/** True where the mark is new. */
+function markReg(reg: Reg): boolean {
+  if (reg.type !== SCALAR_VALUE || reg.precise) return false;
+  reg.precise = true;
+  return true;
+}
+
+/** Gives up: every scalar of every state that led here counts. */
+export function markAllScalarsPrecise(v: Verifier, start: VerifierState): void {
+  if (v.log.chatty) {
+    v.log.write(`mark_precise: frame${start.curframe}: falling back to forcing all scalars precise\n`);
+  }
+  for (let state = start.parent; state !== null; state = state.parent) {
+    state.frames.forEach((frame, fr) => {
+      for (let i = 0; i < 10; i++) {
+        if (markReg(frame.regs[i]!) && v.log.chatty) {
+          v.log.write(`force_precise: frame${fr}: forcing r${i} to be precise\n`);
+        }
+      }
+      frame.stack.forEach((slot, spi) => {
+        if (slot.isSpilled && slot.reg !== null && markReg(slot.reg) && v.log.chatty) {
+          v.log.write(`force_precise: frame${fr}: forcing fp${-(spi + 1) * 8} to be precise\n`);
+        }
+      });
+    });
+  }
+}
+
+/** A state about to be remembered forgets what its ancestors needed (`mark_all_scalars_imprecise`). */
+export function markAllScalarsImprecise(state: VerifierState): void {
+  for (const frame of state.frames) {
+    for (let i = 0; i < 10; i++) {
+      const reg = frame.regs[i]!;
+      if (reg.type === SCALAR_VALUE) reg.precise = false;
+    }
+    for (const slot of frame.stack) {
+      if (slot.isSpilled && slot.reg !== null && slot.reg.type === SCALAR_VALUE) slot.reg.precise = false;
+    }
+  }
+}

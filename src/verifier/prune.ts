@@ -1,0 +1,218 @@
+/**
+ * Remembering states and giving up paths that add nothing: at prune points the current state is compared
+ * with those seen there before, found to loop, or remembered. Models `is_state_visited` of Linux 6.18
+ * (kernel/bpf/verifier.c), whose order and thresholds decide what `processed N insns` says.
+ */
+import { BPF_JCOND, BPF_JMP } from '../isa/constants.js';
+import type { Verifier } from './context.js';
+import { markAllScalarsImprecise } from './precision.js';
+import { writeLine, writeState } from './print-state.js';
+import { markNotInit, markUnknown, type Reg } from './reg.js';
+import { SCALAR_VALUE } from './reg-type.js';
+import {
+  addBackedge,
+  enterScc,
+  hasIncompleteMarks,
+  maybeFree,
+  propagatePrecision,
+  updatePeak,
+} from './scc.js';
+import { cloneState, frameInsnIdx, type StateNode, sameCallsites, type VerifierState } from './state.js';
+import {
+  EXACT,
+  maybeLooping,
+  NOT_EXACT,
+  RANGE_WITHIN,
+  regsExact,
+  resetIds,
+  statesEqual,
+} from './states-equal.js';
+
+const MAX_HISTORY = 40;
+
+function bucketOf(v: Verifier, insn: number): StateNode[] {
+  const { callsite } = v.state.frame;
+  const index = ((insn ^ callsite) >>> 0) % v.insns.length;
+  let bucket = v.explored[index];
+  if (bucket === undefined) {
+    bucket = [];
+    v.explored[index] = bucket;
+  }
+  return bucket;
+}
+
+/** Registers and slots that are never read again are forgotten (`clean_verifier_state`). */
+function cleanState(v: Verifier, state: VerifierState): void {
+  v.liveness.startQuery(state);
+  state.cleaned = true;
+  state.frames.forEach((frame, i) => {
+    const { liveRegs } = v.aux[frameInsnIdx(state, i)]!;
+    for (let r = 0; r < 10; r++) if ((liveRegs & (1 << r)) === 0) markNotInit(frame.regs[r]!);
+    frame.stack.forEach((slot, spi) => {
+      if (v.liveness.isAlive(frame.frameno, spi)) return;
+      slot.types = 0;
+      slot.reg = null;
+    });
+  });
+}
+
+function cleanLiveStates(v: Verifier, bucket: readonly StateNode[], insn: number): void {
+  for (let i = bucket.length - 1; i >= 0; i--) {
+    const { state } = bucket[i]!;
+    if (state.branches !== 0 || state.insnIdx !== insn || state.cleaned) continue;
+    if (!sameCallsites(state, v.state) || hasIncompleteMarks(v, state)) continue;
+    cleanState(v, state);
+  }
+}
+
+const MISS = 0;
+const HIT = 1;
+const HIT_LOOP = 2;
+
+/**
+ * True where the path may end here: a state that was found safe, or a loop that converged, covers it. Otherwise the
+ * current state may be remembered.
+ */
+export function isStateVisited(v: Verifier, insn: number): boolean {
+  const cur = v.state;
+  const aux = v.aux[insn]!;
+  const force = v.testStateFreq || aux.forceCheckpoint || cur.history.length > MAX_HISTORY;
+  let add =
+    force || (v.jmpsProcessed - v.prevJmpsProcessed >= 2 && v.insnProcessed - v.prevInsnProcessed >= 8);
+  const bucket = bucketOf(v, insn);
+  cleanLiveStates(v, bucket, insn);
+  let count = 0;
+  // As in Linux, the last finished state's answer stays for the unfinished ones that follow it.
+  let loop = false;
+  for (let i = bucket.length - 1; i >= 0; i--) {
+    const node = bucket[i]!;
+    const { state } = node;
+    count++;
+    if (state.insnIdx !== insn) continue;
+    let result = MISS;
+    if (state.branches !== 0) {
+      result = compareUnfinished(v, state, insn);
+      if (result === MISS && !force && !longSinceLast(v)) add = false;
+    } else {
+      loop = hasIncompleteMarks(v, state);
+      if (statesEqual(v, state, cur, loop ? RANGE_WITHIN : NOT_EXACT)) result = HIT;
+    }
+    if (result !== MISS) {
+      node.hitCount++;
+      takeHit(v, state, insn, loop || result === HIT_LOOP);
+      return true;
+    }
+    if (add) node.missCount++;
+    const patience = aux.forceCheckpoint && state.branches > 0 ? 64 : 3;
+    if (node.missCount > node.hitCount * patience + patience) evict(v, bucket, i);
+  }
+  if (v.maxStatesPerInsn < count) v.maxStatesPerInsn = count;
+  if (add) remember(v, bucket, insn);
+  return false;
+}
+
+/** In a loop, states are not remembered too often. */
+function longSinceLast(v: Verifier): boolean {
+  return v.jmpsProcessed - v.prevJmpsProcessed >= 20 || v.insnProcessed - v.prevInsnProcessed >= 100;
+}
+
+/** Against a state that this very path may have come from. */
+function compareUnfinished(v: Verifier, state: VerifierState, insn: number): number {
+  const cur = v.state;
+  const { frame } = state;
+  if (frame.inAsyncCallback && frame.asyncEntryCount !== cur.frame.asyncEntryCount) return MISS;
+  const code = v.insns[insn]!;
+  if (code.code === (BPF_JMP | BPF_JCOND) && code.src === 0) {
+    if (state.mayGotoDepth !== cur.mayGotoDepth && statesEqual(v, state, cur, RANGE_WITHIN)) return HIT_LOOP;
+  }
+  if (v.aux[insn]!.callsCallback) return statesEqual(v, state, cur, RANGE_WITHIN) ? HIT : MISS;
+  if (
+    maybeLooping(state, cur) &&
+    statesEqual(v, state, cur, EXACT) &&
+    state.mayGotoDepth === cur.mayGotoDepth &&
+    state.callbackUnrollDepth === cur.callbackUnrollDepth
+  ) {
+    writeLine(v, insn);
+    v.error(`infinite loop detected at insn ${insn}`);
+    v.log.write('cur state:');
+    writeState(v, cur, cur.curframe, true);
+    v.log.write('old state:');
+    writeState(v, state, cur.curframe, true);
+    v.reject(22);
+  }
+  return MISS;
+}
+
+function takeHit(v: Verifier, state: VerifierState, insn: number, loop: boolean): void {
+  const cur = v.state;
+  if (v.aux[v.insnIdx]!.jmpPoint) v.pushHistory(cur, 0, null);
+  propagatePrecision(v, state, cur);
+  if (!loop) return;
+  const backedge = cloneState(cur);
+  backedge.equalState = state;
+  backedge.insnIdx = insn;
+  addBackedge(v, state, backedge);
+}
+
+function evict(v: Verifier, bucket: StateNode[], index: number): void {
+  const node = bucket[index]!;
+  node.inFreeList = true;
+  bucket.splice(index, 1);
+  v.freeListSize++;
+  v.exploredSize--;
+  maybeFree(v, node);
+}
+
+function remember(v: Verifier, bucket: StateNode[], insn: number): void {
+  const cur = v.state;
+  v.totalStates++;
+  v.exploredSize++;
+  updatePeak(v);
+  v.prevJmpsProcessed = v.jmpsProcessed;
+  v.prevInsnProcessed = v.insnProcessed;
+  markAllScalarsImprecise(cur);
+  const state = cloneState(cur);
+  state.insnIdx = insn;
+  const node: StateNode = { state, missCount: 0, hitCount: 0, inFreeList: false, freed: false };
+  state.node = node;
+  enterScc(v, state);
+  cur.parent = state;
+  cur.firstInsnIdx = insn;
+  cur.dfsDepth = state.dfsDepth + 1;
+  cur.history = [];
+  bucket.push(node);
+}
+
+/** The last time this path was at `insn`, among unfinished states (`find_prev_entry`). */
+export function findPrevEntry(v: Verifier, cur: VerifierState, insn: number): VerifierState | undefined {
+  const bucket = bucketOf(v, insn);
+  for (let i = bucket.length - 1; i >= 0; i--) {
+    const { state } = bucket[i]!;
+    if (state.insnIdx !== insn || state.branches === 0) continue;
+    if (sameCallsites(state, cur) && state.dfsDepth < cur.dfsDepth) return state;
+  }
+  return undefined;
+}
+
+function maybeWiden(old: Reg, cur: Reg): void {
+  if (old.type !== SCALAR_VALUE || cur.type !== SCALAR_VALUE) return;
+  if (old.precise || cur.precise || regsExact(old, cur)) return;
+  markUnknown(cur);
+}
+
+/** Scalars that changed since the last round, and that nobody needs, may be anything (`widen_imprecise_scalars`). */
+export function widenImpreciseScalars(v: Verifier, old: VerifierState, cur: VerifierState): void {
+  resetIds(v);
+  for (let fr = old.curframe; fr >= 0; fr--) {
+    const before = old.frames[fr]!;
+    const now = cur.frames[fr];
+    if (now === undefined) continue;
+    before.regs.forEach((reg, i) => void maybeWiden(reg, now.regs[i]!));
+    const slots = Math.min(before.stack.length, now.stack.length);
+    for (let i = 0; i < slots; i++) {
+      const a = before.stack[i]!;
+      const b = now.stack[i]!;
+      if (a.isSpilled && b.isSpilled && a.reg !== null && b.reg !== null) maybeWiden(a.reg, b.reg);
+    }
+  }
+}

@@ -1,0 +1,75 @@
+/** What programs and callbacks may return (`check_return_code` of Linux 6.18, kernel/bpf/verifier.c). */
+import type { Verifier } from './context.js';
+import { returnRule } from './env/index.js';
+import { ERRNO } from './errno.js';
+import { markChainPrecision } from './precision.js';
+import type { Reg } from './reg.js';
+import { checkSrc } from './reg-access.js';
+import { regTypeText, SCALAR_VALUE } from './reg-type.js';
+import { fitsIn, smax, smin } from './scalar/index.js';
+
+const S64_MIN = -(2n ** 63n);
+const S64_MAX = 2n ** 63n - 1n;
+
+export function withinReturnRange(reg: Reg, min: number, max: number, is32: boolean): boolean {
+  return is32 ? reg.s32Min >= min && reg.s32Max <= max : fitsIn(reg, min, max);
+}
+
+/** Says what range a value has and which it should have (`verbose_invalid_scalar`). */
+export function reportScalarRange(
+  v: Verifier,
+  reg: Reg,
+  min: number,
+  max: number,
+  where: string,
+  name: string,
+  note?: string,
+): never {
+  let text = `${where} the register ${name} has`;
+  const low = smin(reg);
+  const high = smax(reg);
+  if (low > S64_MIN) text += ` smin=${low}`;
+  if (high < S64_MAX) text += ` smax=${high}`;
+  if (low === S64_MIN && high === S64_MAX) text += ' unknown scalar value';
+  v.error(`${text} should have been in [${min}, ${max}]`);
+  return v.reject(ERRNO.EINVAL, note);
+}
+
+/** The outermost function ends: of the program, of a global function, or of a callback that ran later. */
+export function checkReturnCode(v: Verifier): void {
+  const frame = v.state.frames[0]!;
+  const isSubprog = frame.subprog > 0;
+  const rule = isSubprog ? 'any' : returnRule(v.env);
+  if (rule === 'unchecked') return;
+  checkSrc(v, 0);
+  const reg = v.reg(0);
+  if (frame.inAsyncCallback) {
+    enforce(v, reg, frame.retMin, frame.retMax, false, 'At async callback return');
+    return;
+  }
+  if (isSubprog) {
+    if (reg.type !== SCALAR_VALUE) {
+      v.invalid(`At subprogram exit the register R0 is not a scalar value (${regTypeText(reg.type)})`);
+    }
+    return;
+  }
+  if (rule === 'any') return;
+  enforce(v, reg, rule.min, rule.max, rule.is32Bit, 'At program exit', rule.note);
+}
+
+function enforce(
+  v: Verifier,
+  reg: Reg,
+  min: number,
+  max: number,
+  is32: boolean,
+  where: string,
+  note?: string,
+): void {
+  if (reg.type !== SCALAR_VALUE) {
+    v.invalid(`${where} the register R0 is not a known value (${regTypeText(reg.type)})`);
+  }
+  markChainPrecision(v, 0);
+  if (withinReturnRange(reg, min, max, is32)) return;
+  reportScalarRange(v, reg, min, max, where, 'R0', note);
+}

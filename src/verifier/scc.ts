@@ -1,0 +1,137 @@
+/**
+ * Ways into loops: while paths through a loop are unfinished, what its states need is not fully known; paths that ended
+ * in an equal state are kept and gone through again when the loop is left. Models `bpf_scc_visit` of Linux 6.18
+ * (kernel/bpf/verifier.c).
+ */
+import type { SccVisit, Verifier } from './context.js';
+import { ERRNO } from './errno.js';
+import { markAllScalarsPrecise, markPrecisionBatch } from './precision.js';
+import { SCALAR_VALUE } from './reg-type.js';
+import { frameInsnIdx, type StateNode, type VerifierState } from './state.js';
+
+const MAX_ITERATIONS = 64;
+
+/** `(callsite,…,scc)` of the outermost frame that stands in a loop, or undefined. */
+function chainOf(v: Verifier, state: VerifierState): string | undefined {
+  let key = '';
+  for (let i = 0; i < state.frames.length; i++) {
+    const insn = frameInsnIdx(state, i);
+    const { scc } = v.aux[insn]!;
+    if (scc !== 0) return `${key}${scc}`;
+    key += `${insn},`;
+  }
+  return undefined;
+}
+
+/** Called for each state that is remembered. */
+export function enterScc(v: Verifier, state: VerifierState): void {
+  const key = chainOf(v, state);
+  if (key === undefined) return;
+  let visit = v.sccVisits.get(key);
+  if (visit === undefined) {
+    visit = { entryState: null, backedges: [] };
+    v.sccVisits.set(key, visit);
+  }
+  if (visit.entryState !== null) return;
+  visit.entryState = state;
+  if (v.log.chatty) v.log.write(`SCC enter (${key})\n`);
+}
+
+function exitScc(v: Verifier, state: VerifierState): void {
+  const key = chainOf(v, state);
+  if (key === undefined) return;
+  const visit = v.sccVisits.get(key);
+  if (visit === undefined) {
+    if (state.speculative) return;
+    v.reject(ERRNO.EFAULT, `verifier bug: scc exit: no visit info for call chain (${key})`);
+  }
+  if (visit.entryState !== state) return;
+  if (v.log.chatty) v.log.write(`SCC exit (${key})\n`);
+  visit.entryState = null;
+  v.backedgeCount -= visit.backedges.length;
+  updatePeak(v);
+  propagateBackedges(v, visit);
+}
+
+/** A path ended in a state equal to `state`, which is not finished: keep it. */
+export function addBackedge(v: Verifier, state: VerifierState, backedge: VerifierState): void {
+  const key = chainOf(v, state);
+  const visit = key === undefined ? undefined : v.sccVisits.get(key);
+  if (visit === undefined) {
+    v.reject(ERRNO.EFAULT, `verifier bug: add backedge: no visit info for call chain (${key ?? ''})`);
+  }
+  if (v.log.chatty) v.log.write(`SCC backedge (${key})\n`);
+  visit.backedges.unshift(backedge);
+  v.backedgeCount++;
+  updatePeak(v);
+}
+
+/** Marks of the state are not final: paths through its loop wait to be gone through again. */
+export function hasIncompleteMarks(v: Verifier, state: VerifierState): boolean {
+  const key = chainOf(v, state);
+  if (key === undefined) return false;
+  return (v.sccVisits.get(key)?.backedges.length ?? 0) > 0;
+}
+
+export function updatePeak(v: Verifier): void {
+  v.peakStates = Math.max(v.peakStates, v.exploredSize + v.freeListSize + v.backedgeCount);
+}
+
+/** A path ended: states with nothing left to explore are final (`update_branch_counts`). */
+export function finishBranch(v: Verifier, from: VerifierState): void {
+  let node: StateNode | null = null;
+  for (let state: VerifierState | null = from; state !== null; ) {
+    if (--state.branches > 0) break;
+    exitScc(v, state);
+    const parent: VerifierState | null = state.parent;
+    if (node !== null) maybeFree(v, node);
+    state = parent;
+    node = parent?.node ?? null;
+  }
+}
+
+/** Counts a state as gone that is no longer looked up and has no descendants. */
+export function maybeFree(v: Verifier, node: StateNode): void {
+  if (!node.inFreeList || node.freed || node.state.branches !== 0) return;
+  if (hasIncompleteMarks(v, node.state)) return;
+  node.freed = true;
+  v.freeListSize--;
+}
+
+/** What `old` needs precisely, `cur`'s ancestors need, too. Returns whether any of them changed. */
+export function propagatePrecision(v: Verifier, old: VerifierState, cur: VerifierState): boolean {
+  const { bt } = v;
+  for (let fr = old.curframe; fr >= 0; fr--) {
+    const frame = old.frames[fr]!;
+    const names: string[] = [];
+    for (let i = 0; i < 10; i++) {
+      const reg = frame.regs[i]!;
+      if (reg.type !== SCALAR_VALUE || !reg.precise) continue;
+      names.push(`r${i}`);
+      bt.regs[fr]! |= 1 << i;
+    }
+    frame.stack.forEach((slot, spi) => {
+      const { reg } = slot;
+      if (!slot.isSpilled || reg === null || reg.type !== SCALAR_VALUE || !reg.precise) return;
+      names.push(`fp${-(spi + 1) * 8}`);
+      bt.setSlot(fr, spi);
+    });
+    if (names.length === 0) continue;
+    v.log.write(v.log.chatty ? `frame ${fr}: propagating ${names.join(',')}\n` : '\n');
+  }
+  return markPrecisionBatch(v, cur);
+}
+
+function propagateBackedges(v: Verifier, visit: SccVisit): void {
+  for (let i = 0, changed = true; changed; i++) {
+    if (i > MAX_ITERATIONS) {
+      for (const backedge of visit.backedges) markAllScalarsPrecise(v, backedge);
+      break;
+    }
+    changed = false;
+    for (const backedge of visit.backedges) {
+      if (propagatePrecision(v, backedge.equalState!, backedge)) changed = true;
+    }
+  }
+  visit.backedges = [];
+}

@@ -1,0 +1,126 @@
+/**
+ * Fields of map values that programs may not touch with plain loads and stores: locks, timers, kernel
+ * pointers, list and tree heads. Found through the value's BTF as `btf_parse_fields` of Linux 6.18 finds
+ * them (kernel/bpf/btf.c): the value type itself, nested structs, arrays of structs, and the
+ * variables of a data section.
+ */
+import type { Btf } from '../object/btf/btf.js';
+import type { VerifyMap } from './types.js';
+
+/** Kinds as bits, so that sets of them can be asked for. */
+export const FIELD = {
+  SPIN_LOCK: 1 << 0,
+  TIMER: 1 << 1,
+  KPTR_UNREF: 1 << 2,
+  KPTR_REF: 1 << 3,
+  KPTR_PERCPU: 1 << 4,
+  LIST_HEAD: 1 << 5,
+  LIST_NODE: 1 << 6,
+  RB_ROOT: 1 << 7,
+  RB_NODE: 1 << 8,
+  REFCOUNT: 1 << 9,
+  WORKQUEUE: 1 << 10,
+  UPTR: 1 << 11,
+  RES_SPIN_LOCK: 1 << 12,
+  TASK_WORK: 1 << 13,
+} as const;
+
+export const KPTR_KINDS = FIELD.KPTR_UNREF | FIELD.KPTR_REF | FIELD.KPTR_PERCPU;
+
+export interface SpecialField {
+  readonly kind: number;
+  /** Bytes from the start of the value. */
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** What the log calls a field (`btf_field_type_name`). */
+export function fieldText(kind: number): string {
+  for (const [name, [bit, text]] of BY_STRUCT_NAME) if (bit === kind) return text ?? name;
+  if (kind === FIELD.UPTR) return 'uptr';
+  if (kind === FIELD.KPTR_PERCPU) return 'percpu_kptr';
+  return 'kptr';
+}
+
+/** Structs of the kernel, by name: kind, and name in the log where it differs. */
+const BY_STRUCT_NAME = new Map<string, readonly [kind: number, text?: string]>([
+  ['bpf_spin_lock', [FIELD.SPIN_LOCK]],
+  ['bpf_res_spin_lock', [FIELD.RES_SPIN_LOCK]],
+  ['bpf_timer', [FIELD.TIMER]],
+  ['bpf_wq', [FIELD.WORKQUEUE]],
+  ['bpf_task_work', [FIELD.TASK_WORK]],
+  ['bpf_list_head', [FIELD.LIST_HEAD]],
+  ['bpf_list_node', [FIELD.LIST_NODE]],
+  ['bpf_rb_root', [FIELD.RB_ROOT]],
+  ['bpf_rb_node', [FIELD.RB_NODE]],
+  ['bpf_refcount', [FIELD.REFCOUNT]],
+]);
+
+const POINTER_TAGS = new Map<string, number>([
+  ['kptr_untrusted', FIELD.KPTR_UNREF],
+  ['kptr', FIELD.KPTR_REF],
+  ['percpu_kptr', FIELD.KPTR_PERCPU],
+  ['uptr', FIELD.UPTR],
+]);
+
+/** Nesting of structs that the kernel follows. */
+const MAX_DEPTH = 4;
+/** Fields a value may have (`BTF_FIELDS_MAX`). */
+const MAX_FIELDS = 11;
+
+/** Special fields of a map's value in ascending order; none without BTF. */
+export function findSpecialFields(map: VerifyMap): readonly SpecialField[] {
+  const { btf, btfValueTypeId } = map;
+  if (btf === undefined || btfValueTypeId === undefined || btfValueTypeId === 0) return [];
+  if (!btf.has(btfValueTypeId)) return [];
+  const search = new FieldSearch(btf);
+  search.inType(btfValueTypeId, 0, 0);
+  return search.found.sort((a, b) => a.offset - b.offset).slice(0, MAX_FIELDS);
+}
+
+class FieldSearch {
+  readonly found: SpecialField[] = [];
+  readonly #btf: Btf;
+
+  constructor(btf: Btf) {
+    this.#btf = btf;
+  }
+
+  inType(id: number, offset: number, depth: number): void {
+    if (depth > MAX_DEPTH || this.found.length > MAX_FIELDS) return;
+    const type = this.#btf.type(this.#btf.skipModifiersAndTypedefs(id));
+    if (type.kind === 'struct') {
+      for (const member of type.members)
+        this.#inMember(member.type, offset + (member.bitOffset >>> 3), depth);
+    } else if (type.kind === 'datasec') {
+      for (const variable of type.vars) {
+        const target = this.#btf.type(variable.type);
+        if (target.kind === 'var') this.#inMember(target.type, offset + variable.offset, depth);
+      }
+    }
+  }
+
+  #inMember(id: number, offset: number, depth: number): void {
+    let at = this.#btf.skipModifiersAndTypedefs(id);
+    let count = 1;
+    for (let type = this.#btf.type(at); type.kind === 'array'; type = this.#btf.type(at)) {
+      count *= type.count;
+      at = this.#btf.skipModifiersAndTypedefs(type.type);
+    }
+    const type = this.#btf.type(at);
+    if (count === 0) return;
+    const named = type.kind === 'struct' ? BY_STRUCT_NAME.get(type.name) : undefined;
+    const kind = named?.[0] ?? (type.kind === 'ptr' ? this.#pointerKind(type.type) : undefined);
+    if (kind === undefined && type.kind !== 'struct') return;
+    const size = kind !== undefined && type.kind === 'ptr' ? 8 : this.#btf.sizeOf(at);
+    for (let i = 0; i < Math.min(count, MAX_FIELDS + 1); i++) {
+      if (kind !== undefined) this.found.push({ kind, offset: offset + i * size, size });
+      else this.inType(at, offset + i * size, depth + 1);
+    }
+  }
+
+  #pointerKind(pointee: number): number | undefined {
+    const tag = this.#btf.type(pointee);
+    return tag.kind === 'type_tag' && !tag.attribute ? POINTER_TAGS.get(tag.name) : undefined;
+  }
+}

@@ -1,0 +1,260 @@
+/**
+ * What is known at one point of one path: call frames with registers and stack, references and locks
+ * held, and how the path got here. Models `struct bpf_func_state` and `struct bpf_verifier_state` of Linux 6.18.
+ */
+import { MAX_BPF_REG } from '../isa/constants.js';
+import { cloneReg, copyReg, markKnownZero, markNotInit, Reg } from './reg.js';
+import { PTR_TO_STACK } from './reg-type.js';
+
+export const MAX_CALL_FRAMES = 8;
+export const MAX_BPF_STACK = 512;
+export const REG_SIZE = 8;
+/** `callsite` of a frame that nothing called. */
+export const MAIN_CALLSITE = -1;
+
+/** What a byte of the stack holds. */
+export const SLOT_INVALID = 0;
+export const SLOT_SPILL = 1;
+export const SLOT_MISC = 2;
+export const SLOT_ZERO = 3;
+
+/** Eight bytes of one kind, a nibble each, byte 0 (the lowest address is byte 7's) in the low nibble. */
+export const ALL_SPILL = 0x11111111;
+export const ALL_MISC = 0x22222222;
+export const ALL_ZERO = 0x33333333;
+
+/**
+ * Eight bytes of stack. Byte `i` of the kernel's `slot_type` is nibble `i`; as there, index 7 is the byte
+ * at the slot's lowest address. `reg` is meaningful while byte 7 is spilled.
+ */
+export class StackSlot {
+  types = 0;
+  reg: Reg | null = null;
+
+  typeAt(byte: number): number {
+    return (this.types >>> (byte * 4)) & 15;
+  }
+
+  setType(byte: number, type: number): void {
+    const shift = byte * 4;
+    this.types = (this.types & ~(15 << shift)) | (type << shift);
+  }
+
+  /** `is_spilled_reg`. */
+  get isSpilled(): boolean {
+    return this.types >>> 28 === SLOT_SPILL;
+  }
+}
+
+/** Every byte that holds anything becomes misc (`scrub_spilled_slot` over the slot). */
+export function scrubbed(types: number): number {
+  let result = 0;
+  for (let shift = 0; shift < 32; shift += 4) {
+    if (((types >>> shift) & 15) !== SLOT_INVALID) result |= SLOT_MISC << shift;
+  }
+  return result;
+}
+
+/** A frame of the simulated call stack. */
+export class FuncState {
+  readonly regs: Reg[] = [];
+  stack: StackSlot[] = [];
+  callsite = MAIN_CALLSITE;
+  frameno = 0;
+  subprog = 0;
+  asyncEntryCount = 0;
+  inCallback = false;
+  inAsyncCallback = false;
+  /** Range that a callback's return value has to lie in. */
+  retMin = 0;
+  retMax = 0;
+  callbackDepth = 0;
+
+  /** Bytes. */
+  get allocatedStack(): number {
+    return this.stack.length * REG_SIZE;
+  }
+}
+
+export function newFuncState(callsite: number, frameno: number, subprog: number): FuncState {
+  const frame = new FuncState();
+  frame.callsite = callsite;
+  frame.frameno = frameno;
+  frame.subprog = subprog;
+  for (let i = 0; i < MAX_BPF_REG; i++) {
+    const reg = new Reg();
+    markNotInit(reg);
+    frame.regs.push(reg);
+  }
+  const fp = frame.regs[10]!;
+  fp.type = PTR_TO_STACK;
+  markKnownZero(fp);
+  fp.frameno = frameno;
+  return frame;
+}
+
+function cloneFuncState(src: FuncState): FuncState {
+  const dst = new FuncState();
+  const { regs } = src;
+  for (let i = 0; i < MAX_BPF_REG; i++) dst.regs.push(cloneReg(regs[i]!));
+  const { stack } = src;
+  for (let i = 0; i < stack.length; i++) {
+    const from = stack[i]!;
+    const to = new StackSlot();
+    to.types = from.types;
+    if (from.reg !== null && from.isSpilled) to.reg = cloneReg(from.reg);
+    dst.stack.push(to);
+  }
+  dst.callsite = src.callsite;
+  dst.frameno = src.frameno;
+  dst.subprog = src.subprog;
+  dst.asyncEntryCount = src.asyncEntryCount;
+  dst.inCallback = src.inCallback;
+  dst.inAsyncCallback = src.inAsyncCallback;
+  dst.retMin = src.retMin;
+  dst.retMax = src.retMax;
+  dst.callbackDepth = src.callbackDepth;
+  return dst;
+}
+
+/** Stores a copy of `reg` as the slot's spilled register. */
+export function setSpilledReg(slot: StackSlot, reg: Reg): Reg {
+  const target = slot.reg ?? new Reg();
+  copyReg(target, reg);
+  slot.reg = target;
+  return target;
+}
+
+export const REF_PTR = 1 << 1;
+export const REF_IRQ = 1 << 2;
+export const REF_LOCK = 1 << 3;
+
+/** A reference or lock that is held. Never changed once made: copies of a state share it. */
+export interface RefState {
+  readonly type: number;
+  readonly id: number;
+  readonly insnIdx: number;
+  /** What a lock lies in: a map or a BTF. */
+  readonly ptr: object | null;
+}
+
+/** A register or stack slot among those that share an id. */
+export interface LinkedReg {
+  readonly frameno: number;
+  /** Register number, or slot index. */
+  readonly index: number;
+  readonly isReg: boolean;
+}
+
+export const HIST_STACK_ACCESS = 1 << 9;
+export const HIST_SRC_REG_STACK = 1 << 10;
+export const HIST_DST_REG_STACK = 1 << 11;
+const HIST_SPI_SHIFT = 3;
+const HIST_SPI_MASK = 0x3f;
+
+/** Flags of a history entry for a register stored to or loaded from the stack. */
+export const stackAccessFlags = (frameno: number, spi: number): number =>
+  HIST_STACK_ACCESS | (spi << HIST_SPI_SHIFT) | frameno;
+export const flagsSpi = (flags: number): number => (flags >> HIST_SPI_SHIFT) & HIST_SPI_MASK;
+export const flagsFrame = (flags: number): number => flags & 7;
+
+/** One jump, or one instruction that back-tracking has to know more about. */
+export interface HistoryEntry {
+  readonly idx: number;
+  readonly prevIdx: number;
+  flags: number;
+  linked: readonly LinkedReg[] | null;
+}
+
+/** A remembered state with its place in the list of its instruction. */
+export interface StateNode {
+  readonly state: VerifierState;
+  missCount: number;
+  hitCount: number;
+  inFreeList: boolean;
+  freed: boolean;
+}
+
+export class VerifierState {
+  frames: FuncState[] = [];
+  refs: readonly RefState[] = [];
+  activeLocks = 0;
+  activePreemptLocks = 0;
+  activeRcuLock = false;
+  activeIrqId = 0;
+  activeLockId = 0;
+  activeLockPtr: object | null = null;
+  speculative = false;
+  inSleepable = false;
+  cleaned = false;
+  /** Paths from here that are not finished. */
+  branches = 1;
+  parent: VerifierState | null = null;
+  firstInsnIdx = 0;
+  lastInsnIdx = -1;
+  insnIdx = 0;
+  dfsDepth = 0;
+  callbackUnrollDepth = 0;
+  mayGotoDepth = 0;
+  /** For a path that ended in a loop: the state it was found equal to. */
+  equalState: VerifierState | null = null;
+  history: HistoryEntry[] = [];
+  /** Set once the state is remembered. */
+  node: StateNode | null = null;
+
+  get curframe(): number {
+    return this.frames.length - 1;
+  }
+
+  get frame(): FuncState {
+    return this.frames[this.frames.length - 1]!;
+  }
+}
+
+/** `copy_verifier_state` into a fresh state. */
+export function cloneState(src: VerifierState): VerifierState {
+  const dst = new VerifierState();
+  for (let i = 0; i < src.frames.length; i++) dst.frames.push(cloneFuncState(src.frames[i]!));
+  dst.refs = src.refs;
+  dst.activeLocks = src.activeLocks;
+  dst.activePreemptLocks = src.activePreemptLocks;
+  dst.activeRcuLock = src.activeRcuLock;
+  dst.activeIrqId = src.activeIrqId;
+  dst.activeLockId = src.activeLockId;
+  dst.activeLockPtr = src.activeLockPtr;
+  dst.speculative = src.speculative;
+  dst.inSleepable = src.inSleepable;
+  dst.cleaned = src.cleaned;
+  dst.branches = src.branches;
+  dst.parent = src.parent;
+  dst.firstInsnIdx = src.firstInsnIdx;
+  dst.lastInsnIdx = src.lastInsnIdx;
+  dst.insnIdx = src.insnIdx;
+  dst.dfsDepth = src.dfsDepth;
+  dst.callbackUnrollDepth = src.callbackUnrollDepth;
+  dst.mayGotoDepth = src.mayGotoDepth;
+  dst.equalState = src.equalState;
+  dst.history = src.history.slice();
+  return dst;
+}
+
+/** `frame_insn_idx`: where a frame stands, or which call it waits in. */
+export function frameInsnIdx(state: VerifierState, frameno: number): number {
+  return frameno === state.curframe ? state.insnIdx : state.frames[frameno + 1]!.callsite;
+}
+
+export function sameCallsites(a: VerifierState, b: VerifierState): boolean {
+  if (a.frames.length !== b.frames.length) return false;
+  for (let i = a.frames.length - 1; i >= 0; i--) {
+    if (a.frames[i]!.callsite !== b.frames[i]!.callsite) return false;
+  }
+  return true;
+}
+
+/** Every register and spilled register of every frame (`bpf_for_each_reg_in_vstate`). */
+export function forEachReg(state: VerifierState, visit: (reg: Reg) => void): void {
+  for (const frame of state.frames) {
+    for (const reg of frame.regs) visit(reg);
+    for (const slot of frame.stack) if (slot.reg !== null && slot.isSpilled) visit(slot.reg);
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * Is a state that was found safe at least as general as the current one? Models `states_equal` and what it
+ * rests on of Linux 6.18 (kernel/bpf/verifier.c), for privileged programs.
+ */
+import type { Verifier } from './context.js';
+import { ADD_CONST, markUnknown, Reg, sameShape } from './reg.js';
+import {
+  baseType,
+  NOT_INIT,
+  PTR_TO_ARENA,
+  PTR_TO_BUF,
+  PTR_TO_MAP_KEY,
+  PTR_TO_MAP_VALUE,
+  PTR_TO_MEM,
+  PTR_TO_PACKET,
+  PTR_TO_PACKET_META,
+  PTR_TO_STACK,
+  PTR_TO_TP_BUFFER,
+  SCALAR_VALUE,
+} from './reg-type.js';
+import { within } from './scalar/index.js';
+import {
+  ALL_SPILL,
+  type FuncState,
+  frameInsnIdx,
+  SLOT_INVALID,
+  SLOT_MISC,
+  SLOT_SPILL,
+  SLOT_ZERO,
+  type StackSlot,
+  type VerifierState,
+} from './state.js';
+
+/** Scalars that nobody needs precisely match anything. */
+export const NOT_EXACT = 0;
+/** Everything has to be the same. */
+export const EXACT = 1;
+/** Ranges count whether needed or not. */
+export const RANGE_WITHIN = 2;
+export type Exactness = typeof NOT_EXACT | typeof EXACT | typeof RANGE_WITHIN;
+
+/** Which ids of the old state stand for which of the current one. */
+class IdMap {
+  #old = new Int32Array(64);
+  #cur = new Int32Array(64);
+  #count = 0;
+  #tmp = 0;
+
+  reset(lastId: number): void {
+    this.#count = 0;
+    this.#tmp = lastId;
+  }
+
+  /** `check_ids`. */
+  matches(old: number, cur: number): boolean {
+    if ((old === 0) !== (cur === 0)) return false;
+    if (old === 0) return true;
+    const olds = this.#old;
+    const curs = this.#cur;
+    const count = this.#count;
+    for (let i = 0; i < count; i++) {
+      if (olds[i] === old) return curs[i] === cur;
+      if (curs[i] === cur) return false;
+    }
+    if (count === olds.length) this.#grow();
+    this.#old[count] = old;
+    this.#cur[count] = cur;
+    this.#count = count + 1;
+    return true;
+  }
+
+  /** A scalar without an id stands for one of its own (`check_scalar_ids`). */
+  matchesScalar(old: number, cur: number): boolean {
+    return this.matches(old === 0 ? ++this.#tmp : old, cur === 0 ? ++this.#tmp : cur);
+  }
+
+  #grow(): void {
+    const old = new Int32Array(this.#old.length * 2);
+    const cur = new Int32Array(this.#cur.length * 2);
+    old.set(this.#old);
+    cur.set(this.#cur);
+    this.#old = old;
+    this.#cur = cur;
+  }
+}
+
+const ids = new IdMap();
+const unbound = new Reg();
+markUnknown(unbound);
+
+export function resetIds(v: Verifier): void {
+  ids.reset(v.idGen);
+}
+
+/** Equal but for the names of ids (`regs_exact`). Ids are paired since `resetIds`. */
+export function regsExact(old: Reg, cur: Reg): boolean {
+  return sameShape(old, cur) && ids.matches(old.id, cur.id) && ids.matches(old.refObjId, cur.refObjId);
+}
+
+function scalarSafe(old: Reg, cur: Reg, exact: Exactness): boolean {
+  if (!old.precise && exact === NOT_EXACT) return true;
+  if ((old.id & ADD_CONST) !== (cur.id & ADD_CONST)) return false;
+  if ((old.id & ADD_CONST) !== 0 && old.off !== cur.off) return false;
+  return within(old, cur) && ids.matchesScalar(old.id, cur.id);
+}
+
+function regSafe(old: Reg, cur: Reg, exact: Exactness): boolean {
+  if (exact === EXACT) return regsExact(old, cur);
+  if (old.type === NOT_INIT && (exact === NOT_EXACT || cur.type === NOT_INIT)) return true;
+  if (old.type !== cur.type) return false;
+  switch (baseType(old.type)) {
+    case SCALAR_VALUE:
+      return scalarSafe(old, cur, exact);
+    case PTR_TO_MAP_KEY:
+    case PTR_TO_MAP_VALUE:
+    case PTR_TO_MEM:
+    case PTR_TO_BUF:
+    case PTR_TO_TP_BUFFER:
+      return (
+        old.off === cur.off &&
+        old.map === cur.map &&
+        old.btf === cur.btf &&
+        old.extra === cur.extra &&
+        old.extra2 === cur.extra2 &&
+        within(old, cur) &&
+        ids.matches(old.id, cur.id) &&
+        ids.matches(old.refObjId, cur.refObjId)
+      );
+    case PTR_TO_PACKET_META:
+    case PTR_TO_PACKET:
+      return old.range <= cur.range && old.off === cur.off && ids.matches(old.id, cur.id) && within(old, cur);
+    case PTR_TO_STACK:
+      return regsExact(old, cur) && old.frameno === cur.frameno;
+    case PTR_TO_ARENA:
+      return true;
+    default:
+      return regsExact(old, cur);
+  }
+}
+
+/** A slot that a load would turn into a scalar: the spilled one, or an unknown one. */
+function scalarOf(slot: StackSlot): Reg | null {
+  if (slot.types === ALL_SPILL && slot.reg !== null && slot.reg.type === SCALAR_VALUE) return slot.reg;
+  for (let shift = 0; shift < 32; shift += 4) {
+    const type = (slot.types >>> shift) & 15;
+    if (type !== SLOT_MISC && type !== SLOT_INVALID) return null;
+  }
+  return unbound;
+}
+
+function stackSafe(old: FuncState, cur: FuncState, exact: Exactness): boolean {
+  for (let spi = 0; spi < old.stack.length; spi++) {
+    if (!slotSafe(old.stack[spi]!, cur.stack[spi], exact)) return false;
+  }
+  return true;
+}
+
+function slotSafe(old: StackSlot, cur: StackSlot | undefined, exact: Exactness): boolean {
+  if (exact !== NOT_EXACT && (cur === undefined || old.types !== cur.types)) return false;
+  for (let byte = 0; byte < 8; byte++) {
+    const type = old.typeAt(byte);
+    if (type === SLOT_INVALID || type === SLOT_MISC) continue;
+    if (cur === undefined) return false;
+    const oldScalar = scalarOf(old);
+    const curScalar = oldScalar === null ? null : scalarOf(cur);
+    if (oldScalar !== null && curScalar !== null) return regSafe(oldScalar, curScalar, exact);
+    const curType = cur.typeAt(byte);
+    if (type !== curType) return false;
+    if (byte !== 7) continue;
+    if (type === SLOT_SPILL) return regSafe(old.reg!, cur.reg!, exact);
+    if (type !== SLOT_ZERO) return false;
+  }
+  return true;
+}
+
+function refsSafe(old: VerifierState, cur: VerifierState): boolean {
+  if (
+    old.refs.length !== cur.refs.length ||
+    old.activeLocks !== cur.activeLocks ||
+    old.activePreemptLocks !== cur.activePreemptLocks ||
+    old.activeRcuLock !== cur.activeRcuLock ||
+    !ids.matches(old.activeIrqId, cur.activeIrqId) ||
+    !ids.matches(old.activeLockId, cur.activeLockId) ||
+    old.activeLockPtr !== cur.activeLockPtr
+  ) {
+    return false;
+  }
+  return old.refs.every((ref, i) => {
+    const other = cur.refs[i]!;
+    return ids.matches(ref.id, other.id) && ref.type === other.type && ref.ptr === other.ptr;
+  });
+}
+
+function framesSafe(v: Verifier, old: FuncState, cur: FuncState, insn: number, exact: Exactness): boolean {
+  if (old.callbackDepth > cur.callbackDepth) return false;
+  const { liveRegs } = v.aux[insn]!;
+  for (let i = 0; i <= 10; i++) {
+    if ((liveRegs & (1 << i)) !== 0 && !regSafe(old.regs[i]!, cur.regs[i]!, exact)) return false;
+  }
+  return stackSafe(old, cur, exact);
+}
+
+/** True where everything that is safe from `old` is safe from `cur`. */
+export function statesEqual(v: Verifier, old: VerifierState, cur: VerifierState, exact: Exactness): boolean {
+  if (old.frames.length !== cur.frames.length) return false;
+  ids.reset(v.idGen);
+  if (old.speculative && !cur.speculative) return false;
+  if (old.inSleepable !== cur.inSleepable) return false;
+  if (!refsSafe(old, cur)) return false;
+  for (let i = 0; i < old.frames.length; i++) {
+    const oldFrame = old.frames[i]!;
+    const curFrame = cur.frames[i]!;
+    if (oldFrame.callsite !== curFrame.callsite) return false;
+    if (!framesSafe(v, oldFrame, curFrame, frameInsnIdx(old, i), exact)) return false;
+  }
+  return true;
+}
+
+/** Cheap look at whether a loop may have come round unchanged: registers alike, ids and all. */
+export function maybeLooping(old: VerifierState, cur: VerifierState): boolean {
+  if (old.frames.length !== cur.frames.length) return false;
+  const a = old.frame.regs;
+  const b = cur.frame.regs;
+  for (let i = 0; i <= 10; i++) {
+    const x = a[i]!;
+    const y = b[i]!;
+    if (x.id !== y.id || x.refObjId !== y.refObjId || !sameShape(x, y)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,115 @@
+/** Recorded programs with Linux's answers: rows of the corpora, BTF blobs by hash. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import xz from 'xz-decompress';
+import { Btf } from '../../src/object/btf/btf.js';
+import { requestFromJson } from '../../src/verifier/raw-request.js';
+import type { VerifyRequest } from '../../src/verifier/types.js';
+
+export interface CorpusRow {
+  readonly index: number;
+  readonly name: string;
+  readonly verdict: 'accept' | 'reject' | 'environment';
+  readonly errno: number;
+  readonly processed: number;
+  readonly totalStates: number;
+  readonly peakStates: number;
+  readonly log: string;
+  /** First line of the log that says what is wrong; empty for what was accepted. */
+  readonly firstLine: string;
+  request(): VerifyRequest;
+}
+
+async function decompress(file: string): Promise<Uint8Array> {
+  const { readable } =
+    new Response(readFileSync(file)).body === null
+      ? { readable: null }
+      : { readable: new Response(readFileSync(file)).body };
+  const stream = new xz.XzReadableStream(readable!);
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** Regular files of an uncompressed tar archive. */
+function* untar(bytes: Uint8Array): Generator<[name: string, data: Uint8Array]> {
+  const text = new TextDecoder('latin1');
+  for (let at = 0; at + 512 <= bytes.length; ) {
+    const header = bytes.subarray(at, at + 512);
+    const name = text.decode(header.subarray(0, 100)).replace(/\0.*$/s, '');
+    if (name === '') return;
+    const size = Number.parseInt(text.decode(header.subarray(124, 136)), 8);
+    const type = text.decode(header.subarray(156, 157));
+    if (type === '0' || type === '\0') yield [name, bytes.subarray(at + 512, at + 512 + size)];
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+}
+
+async function loadBlobs(dir: string, name: string): Promise<Map<string, Btf>> {
+  const blobs = new Map<string, Btf>();
+  const file = join(dir, `${name}-btf.tar.xz`);
+  if (!existsSync(file)) return blobs;
+  for (const [path, data] of untar(await decompress(file))) {
+    const hash = /([0-9a-f]{16})\.btf$/.exec(path)?.[1];
+    if (hash !== undefined) blobs.set(hash, Btf.parse(data, { file: path }));
+  }
+  return blobs;
+}
+
+interface Recorded {
+  readonly label?: { readonly file: string; readonly name: string } | null;
+  readonly verdict: CorpusRow['verdict'];
+  readonly errno: number;
+  readonly insn_processed?: number;
+  readonly total_states?: number;
+  readonly peak_states?: number;
+  readonly log?: string;
+  readonly obj?: string;
+  readonly section?: string;
+  readonly program?: string;
+  readonly load?: Recorded;
+}
+
+/** What a log holds besides the reason: instructions, states, source lines, calls, figures. */
+const NOISE =
+  /^(\d+: |; |\s*$|from \d+ to \d+|R\d+=|R\d+_w| R\d|fp-|Func#|Validating |func#\d+ @|caller:|callee:|returning from callee:|to caller at|verification time|stack depth|processed | ?frame\d+:| fp-|mark_precise|\(\d+ total|live regs)/i;
+
+function firstLineOf(log: string): string {
+  const lines = log.split('\n');
+  const last = lines.findLastIndex((line) => /^\d+: \([0-9a-f]{2}\)/.test(line));
+  return lines.slice(last + 1).find((line) => !NOISE.test(line)) ?? '';
+}
+
+export async function loadCorpus(dir: string, name: string): Promise<CorpusRow[]> {
+  const bytes = await decompress(join(dir, `${name}.jsonl.xz`));
+  const blobs = await loadBlobs(dir, name);
+  const parsed = new Map<string, Btf>();
+  const btfOf = (hash: string): Btf | undefined => {
+    if (hash.length === 16) return blobs.get(hash);
+    const known = parsed.get(hash) ?? Btf.parse(new Uint8Array(Buffer.from(hash, 'hex')));
+    parsed.set(hash, known);
+    return known;
+  };
+  const lines = new TextDecoder()
+    .decode(bytes)
+    .split('\n')
+    .filter((line) => line !== '');
+  return lines.map((line, index) => {
+    const row = JSON.parse(line) as Recorded;
+    const load = row.load ?? row;
+    const log = load.log ?? row.log ?? '';
+    return {
+      index,
+      name:
+        row.obj === undefined
+          ? `${row.label?.file}: ${row.label?.name}`
+          : `${row.obj} ${row.section} ${row.program}`,
+      verdict: row.verdict,
+      errno: row.errno,
+      processed: row.insn_processed ?? 0,
+      totalStates: row.total_states ?? 0,
+      peakStates: row.peak_states ?? 0,
+      log,
+      firstLine: row.verdict === 'accept' ? '' : firstLineOf(log),
+      request: () => requestFromJson(load, btfOf),
+    };
+  });
+}
