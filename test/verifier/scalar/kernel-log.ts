@@ -122,9 +122,18 @@ export function logDifference(log: string, ours: Walk): string | undefined {
   return a === b ? undefined : `contradictions:\n    kernel ${a}\n    ours   ${b}`;
 }
 
-/** The lines of a log that count here, and how many states they print. */
-export const relevantLines = (log: string): string[] =>
-  log
-    .split('\n')
-    .filter((line) => /^verifier bug|: safe$/.test(line) || parseLog(line).length > 0 || INSN.test(line));
+/** The lines of a log that count here: states that an arrival repeats are left out. */
+export function relevantLines(log: string): string[] {
+  const lines = log.split('\n');
+  return lines.filter(
+    (line, i) =>
+      line.startsWith('verifier bug') ||
+      INSN.test(line) ||
+      ARRIVAL.test(line) ||
+      SAFE.test(line) ||
+      (AFTER_ALONE.test(line) && lines[i - 1]!.startsWith('verifier bug')),
+  );
+}
+
+/** How many states a log prints. */
 export const statesPrinted = (log: string): number => parseLog(log).length;
