@@ -78,10 +78,9 @@ bind(ctx, mem+ro, size): int
 xdp_adjust_tail(ctx, any): int changes_pkt
 skb_get_xfrm_state(ctx, any, mem+uninit+write, size, any): int
 get_stack(ctx, mem+uninit+write, size_or_zero, any): int gpl
-get_stack/raw_tp(ctx, mem+ro, size_or_zero, any): int gpl
 get_stack/sleepable(ctx, mem+uninit+write, size_or_zero, any): int gpl sleeps
 skb_load_bytes_relative(ctx, any, mem+uninit+write, size, any): int
-fib_lookup(ctx, mem, size, any): int gpl
+fib_lookup(ctx, mem+write, size, any): int gpl
 sock_hash_update(ctx, map, map_key, any): int pkt
 msg_redirect_hash(ctx, map, map_key, any): int
 sk_redirect_hash(ctx, map, map_key, any): int
@@ -116,7 +115,7 @@ get_listener_sock(sock_common): socket+null
 skc_lookup_tcp(ctx, mem+ro, size_or_zero, any, any): sock_common+null pkt
 skc_lookup_tcp/sock_addr(ctx, mem+ro, size_or_zero, any, any): sock_common+null
 tcp_check_syncookie(btf_id_sock_common, mem+ro, size, mem+ro, size): int gpl pkt
-sysctl_get_name(ctx, mem, size, any): int
+sysctl_get_name(ctx, mem+write, size, any): int
 sysctl_get_current_value(ctx, mem+uninit+write, size): int
 sysctl_get_new_value(ctx, mem+uninit+write, size): int
 sysctl_set_new_value(ctx, mem+ro, size): int
@@ -137,7 +136,7 @@ probe_read_kernel_str(mem+uninit+write, size_or_zero, any): int gpl
 tcp_send_ack(btf_id:tcp_sock, any): int
 send_signal_thread(any): int
 jiffies64(): int
-read_branch_records(ctx, mem+null, size_or_zero, any): int gpl
+read_branch_records(ctx, mem+null+write, size_or_zero, any): int gpl
 get_ns_current_pid_tgid(any, any, mem+uninit+write, size): int
 xdp_output(btf_id:xdp_buff, map, any, mem+ro, size_or_zero): int gpl
 get_netns_cookie(ctx+null): int
@@ -167,9 +166,9 @@ store_hdr_opt(ctx, mem+ro, size, any): int changes_pkt
 reserve_hdr_opt(ctx, any, any): int
 inode_storage_get(map, btf_id:inode+null, map_value+null, any): map_value+null
 inode_storage_delete(map, btf_id:inode+null): int
-d_path(btf_id:path, mem, size_or_zero): int in:d_path
+d_path(btf_id:path, mem+write, size_or_zero): int in:d_path
 copy_from_user(mem+uninit+write, size_or_zero, any): int sleeps
-snprintf_btf(mem, size, mem+ro, size, any): int
+snprintf_btf(mem+write, size, mem+ro, size, any): int
 seq_printf_btf(btf_id:seq_file, mem+ro, size_or_zero, any): int gpl
 skb_cgroup_classid(ctx): int
 redirect_neigh(any, mem+null+ro, size_or_zero, any): int
@@ -185,7 +184,7 @@ ima_inode_hash(btf_id:inode, mem+uninit+write, size): int sleeps in:ima_hash
 sock_from_file(btf_id:file): btf_id:socket+null
 check_mtu(ctx, any, mem[4]+write+aligned, any, any): int gpl
 for_each_map_elem(map, func, stack+null, any): int
-snprintf(mem+null, size_or_zero, const_str, mem+null+ro, size_or_zero): int gpl
+snprintf(mem+null+write, size_or_zero, const_str, mem+null+ro, size_or_zero): int gpl
 sys_bpf(any, mem+ro, size): int sleeps
 btf_find_by_name_kind(mem+ro, size, any, any): int sleeps
 sys_close(any): int sleeps
@@ -200,9 +199,9 @@ task_pt_regs(btf_id:task_struct): btf_id:pt_regs gpl
 get_branch_snapshot(mem+uninit+write, size_or_zero): int gpl
 trace_vprintk(mem+ro, size, mem+null+ro, size_or_zero): int gpl
 skc_to_unix_sock(btf_id_sock_common): btf_id:unix_sock+null
-kallsyms_lookup_name(mem, size_or_zero, any, mem[8]+uninit+write+aligned): int
+kallsyms_lookup_name(mem+ro, size_or_zero, any, mem[8]+uninit+write+aligned): int
 find_vma(btf_id:task_struct, any, func, stack+null, any): int
-loop(scalar, func, stack+null, any): int
+loop(any, func, stack+null, any): int
 strncmp(mem+ro, size, const_str): int
 get_func_arg(ctx, any, mem[8]+uninit+write+aligned): int
 get_func_ret(ctx, mem[8]+uninit+write+aligned): int
@@ -226,10 +225,10 @@ ringbuf_discard_dynptr(dynptr+ringbuf+release, any): void
 dynptr_read(mem+uninit+write, size_or_zero, dynptr+ro, any, any): int
 dynptr_write(dynptr+ro, any, mem+ro, size_or_zero, any): int
 dynptr_data(dynptr+ro, any, alloc_size_or_zero): mem+null
-tcp_raw_gen_syncookie_ipv4(mem[20], mem, size_or_zero): int gpl pkt
-tcp_raw_gen_syncookie_ipv6(mem[40], mem, size_or_zero): int gpl pkt
-tcp_raw_check_syncookie_ipv4(mem[20], mem[20]): int gpl pkt
-tcp_raw_check_syncookie_ipv6(mem[40], mem[20]): int gpl pkt
+tcp_raw_gen_syncookie_ipv4(mem[20]+ro, mem+ro, size_or_zero): int gpl pkt
+tcp_raw_gen_syncookie_ipv6(mem[40]+ro, mem+ro, size_or_zero): int gpl pkt
+tcp_raw_check_syncookie_ipv4(mem[20]+ro, mem[20]+ro): int gpl pkt
+tcp_raw_check_syncookie_ipv6(mem[40]+ro, mem[20]+ro): int gpl pkt
 ktime_get_tai_ns(): int
 user_ringbuf_drain(map, func, stack+null, any): int
 cgrp_storage_get(map, btf_id:cgroup+null, map_value+null, any): map_value+null

@@ -291,7 +291,7 @@ const SETS: Readonly<Record<string, HelperSet>> = {
   },
   raw_tracepoint: {
     parent: 'trace',
-    groups: [['perf_event_output get_stackid get_stack=raw_tp get_attach_cookie']],
+    groups: [['perf_event_output get_stackid get_stack get_attach_cookie']],
   },
   tracing: {
     parent: 'raw_tracepoint',

@@ -140,7 +140,7 @@ export function request({ env, attachBtfId }: SweepEnv, text: string, more: obje
 }
 
 const NOISE =
-  /^(\d+: \(|\d+: R\d|\s*\d+: [.0-9]{10} |func#|processed |Live regs|verification time|stack depth|mark_precise|from |propagating|\(\d+\) frame \d+ insn |func '.*' arg\d+ has |Global|Using|$)/;
+  /^(\d+: \(|\d+: R\d|\s*\d+: [.0-9]{10} |func#|processed |Live regs|verification time|stack depth|mark_precise|from |propagating|\(\d+\) live stack |\(\d+\) frame \d+ insn |func '.*' arg\d+ has |Global|Using|$)/;
 
 /**
  * The first line of a log that says what is wrong; empty where none does. `logChars`: how much of the log's end was

@@ -8,7 +8,7 @@ import { MapFlag } from '../../../src/abi/map-flags.js';
 import { MapType } from '../../../src/abi/map-types.js';
 import { ProgType } from '../../../src/abi/prog-types.js';
 import { mapHelperProblem } from '../../../src/verifier/env/index.js';
-import type { SweepEnv } from './env.js';
+import { type SweepEnv, vmlinuxId } from './env.js';
 
 /** Stack below r10: keys, values and memory, all zero. */
 export const ZEROED = 256;
@@ -124,6 +124,27 @@ const GET_PRANDOM_U32 = 7;
 export function prologue(): string {
   const zero = Array.from({ length: ZEROED / 8 }, (_, i) => `*(u64 *)(r10 - ${8 * (i + 1)}) = r1`);
   return ['r6 = r1', 'r1 = 0', ...zero, `call ${GET_PRANDOM_U32}`, 'r9 = r0'].join('\n');
+}
+
+const DYNPTR_FROM_MEM = 197;
+/** Below everything that arguments point to. */
+const DYNPTR_OFF = -272;
+const SLICE_SIZE = 40;
+
+/** Puts a pointer to 40 bytes that may only be read into a register; undefined where the kernel has no such function. */
+export function readOnlySlice(reg: number): string | undefined {
+  const kfunc = vmlinuxId('bpf_dynptr_slice', 'func');
+  if (kfunc === undefined) return undefined;
+  const make = [loadValue(1, PLAIN_INDEX), 'r2 = 64', 'r3 = 0', 'r4 = r10', `r4 += ${DYNPTR_OFF}`];
+  const slice = ['r1 = r10', `r1 += ${DYNPTR_OFF}`, 'r2 = 0', 'r3 = 0', `r4 = ${SLICE_SIZE}`];
+  return [
+    ...make,
+    `call ${DYNPTR_FROM_MEM}`,
+    ...slice,
+    `call kfunc bpf_dynptr_slice#${kfunc}`,
+    'if r0 == 0 goto out',
+    `r${reg} = r0`,
+  ].join('\n');
 }
 
 /** Puts a socket into r7, or what it can of one; undefined where the context has none. */
