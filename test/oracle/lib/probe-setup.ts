@@ -63,6 +63,7 @@ const CREATABLE: readonly (readonly [type: number, how: object])[] = [
   [MapType.cgrp_storage, LOCAL_STORAGE],
   [MapType.lru_hash, sized(8, 64)],
   [MapType.percpu_hash, sized(8, 8)],
+  [MapType.lru_percpu_hash, sized(8, 8)],
   [MapType.lpm_trie, sized(8, 64, 1, MapFlag.BPF_F_NO_PREALLOC)],
   [MapType.stack, sized(0, 64)],
   [MapType.bloom_filter, sized(0, 64)],
