@@ -124,6 +124,12 @@ function randomAlu(random: Random): isa.Insn {
   return insn(cls | op, dst, 0, off, divides && imm === 0 ? 1 : imm);
 }
 
+/** A 64-bit constant, so that 64-bit operands are not only what unknown ones are narrowed to. */
+function randomConstant(random: Random): isa.Insn[] {
+  const wide = (BigInt(randomImm(random)) << BigInt(random.below(33))) ^ BigInt(randomImm(random));
+  return isa.ldImm64(6 + random.below(2), BigInt.asUintN(64, wide));
+}
+
 /** Spills r6 or r7 and reads part of it back. */
 function randomFill(random: Random): isa.Insn[] {
   const dst = 6 + random.below(2);
@@ -143,7 +149,8 @@ export function randomProgram(random: Random, length: number): isa.Insn[] {
   for (let i = 0; i < length; i++) {
     const kind = random.below(20);
     if (kind < aluShare) body.push(randomAlu(random));
-    else if (kind === aluShare) body.push(...randomFill(random));
+    else if (kind === aluShare)
+      body.push(...(random.below(3) === 0 ? randomConstant(random) : randomFill(random)));
     else {
       const cls = random.pick([isa.BPF_JMP, isa.BPF_JMP32]);
       const dst = 6 + random.below(2);
@@ -210,10 +217,9 @@ export function walk(insns: readonly isa.Insn[]): Walk {
     if (state.from !== undefined) note(state, { pc: state.pc, from: state.from });
     for (;;) {
       const at: number = state.pc;
-      const i = insns[at]!;
-      if (i.code === EXIT.code) break;
+      if (insns[at]!.code === EXIT.code) break;
       const before = stack.length;
-      const printed = step(state, i, stack, violations);
+      const printed = step(state, insns, stack, violations);
       const path = { parent: paths.length - 1, bornAt: events.length };
       for (const other of stack.slice(before)) other.path = path;
       if (printed) note(state, { pc: at });
@@ -224,9 +230,16 @@ export function walk(insns: readonly isa.Insn[]): Walk {
 }
 
 /** Whether the kernel prints registers after it: after a branch that goes one way only, it does not. */
-function step(state: State, i: isa.Insn, stack: State[], violations: string[]): boolean {
+function step(state: State, insns: readonly isa.Insn[], stack: State[], violations: string[]): boolean {
+  const i = insns[state.pc]!;
   const cls = isa.bpfClass(i.code);
   if (cls === isa.BPF_JMP || cls === isa.BPF_JMP32) return jump(state, i, stack, violations);
+  if (i.code === isa.LD_IMM64) {
+    const wide = (BigInt(insns[state.pc + 1]!.imm) << 32n) | BigInt(i.imm >>> 0);
+    scalar.setConst(state.regs[i.dst - 6]!, wide);
+    state.pc += 2;
+    return true;
+  }
   if (cls === isa.BPF_STX) scalar.copyScalar(state.slot, state.regs[i.src - 6]!);
   else if (cls === isa.BPF_LDX) fill(state, i);
   else alu(state, i, stack, violations);
