@@ -6,10 +6,11 @@ import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import { operatorText } from './alu-text.js';
 import { checkBoundsSane } from './bounds-sanity.js';
+import { byteSwap } from './byte-swap.js';
 import type { Verifier } from './context.js';
 import { pointerAlu } from './pointer-alu.js';
 import { markChainPrecision } from './precision.js';
-import { ADD_CONST, copyReg, isConstScalar, markKnown, markUnknown, Reg } from './reg.js';
+import { ADD_CONST, ADD_CONST32, ADD_CONST64, copyReg, markKnown, markUnknown, Reg, unlink } from './reg.js';
 import { checkDst, checkSrc } from './reg-access.js';
 import { PTR_TO_ARENA, SCALAR_VALUE } from './reg-type.js';
 import {
@@ -25,6 +26,8 @@ import {
 } from './scalar/index.js';
 import { assignScalarId } from './scalar-ids.js';
 
+const S32_MIN = -0x80000000;
+
 /** Reserved fields are checked before. */
 export function checkAlu(v: Verifier, insn: Insn): void {
   switch (C.bpfOp(insn.code)) {
@@ -32,9 +35,7 @@ export function checkAlu(v: Verifier, insn: Insn): void {
       checkNegate(v, insn);
       break;
     case C.BPF_END:
-      checkSrc(v, insn.dst);
-      checkDst(v, insn.dst);
-      markUnknown(v.reg(insn.dst));
+      checkByteSwap(v, insn);
       break;
     case C.BPF_MOV:
       if (C.bpfSrc(insn.code) === C.BPF_X) checkMove(v, insn);
@@ -52,6 +53,19 @@ function checkNegate(v: Verifier, insn: Insn): void {
   const reg = v.reg(insn.dst);
   if (reg.type === SCALAR_VALUE) aluScalar(C.BPF_NEG, C.bpfClass(insn.code) === C.BPF_ALU64, reg, reg);
   else markUnknown(reg);
+}
+
+function checkByteSwap(v: Verifier, insn: Insn): void {
+  checkSrc(v, insn.dst);
+  checkDst(v, insn.dst);
+  const reg = v.reg(insn.dst);
+  if (reg.type !== SCALAR_VALUE) {
+    markUnknown(reg);
+    return;
+  }
+  const swaps = C.bpfClass(insn.code) === C.BPF_ALU64 || C.bpfSrc(insn.code) === C.BPF_TO_BE;
+  if (swaps || insn.imm !== 64) unlink(reg);
+  byteSwap(reg, insn.imm, swaps);
 }
 
 function checkMoveImm(v: Verifier, insn: Insn): void {
@@ -85,7 +99,7 @@ function checkMove(v: Verifier, insn: Insn): void {
   const keepsValue = insn.off === 0 ? bitWidth(src) <= 32 : umaxNumber(src) < 2 ** (insn.off - 1);
   if (keepsValue) assignScalarId(v, src);
   if (dst !== src) copyReg(dst, src);
-  if (!keepsValue) dst.id = 0;
+  if (!keepsValue) unlink(dst);
   if (is64) movsx64(dst, (width >> 3) as PartSize);
   else if (insn.off === 0) mov32(dst);
   else movsx32(dst, (width >> 3) as 1 | 2);
@@ -154,18 +168,27 @@ function hasRange(op: number, is64: boolean, src: Reg): boolean {
 
 /** `dst op= src`, both numbers; a constant added to a copy keeps the two linked. */
 function scalarAlu(op: number, is64: boolean, dst: Reg, src: Reg): void {
-  const addend = op === C.BPF_ADD && is64 && isConstScalar(src);
-  const addLo = src.valueLo;
-  const addHi = src.valueHi;
+  const delta = linkDelta(op, is64, dst, src);
   if (hasRange(op, is64, src)) aluScalar(op, is64, dst, src);
   else markUnknown(dst);
-  if (!addend || dst.id === 0) {
-    dst.id = 0;
-  } else if ((dst.id & ADD_CONST) !== 0 || addHi !== 0 || addLo < 0) {
-    dst.off = 0;
-    dst.id = 0;
+  if (delta === undefined) {
+    unlink(dst);
   } else {
-    dst.id |= ADD_CONST;
-    dst.off = addLo;
+    dst.id |= is64 ? ADD_CONST64 : ADD_CONST32;
+    dst.off = delta;
   }
+}
+
+/** What a linked register moves by; undefined where it is linked no longer. */
+function linkDelta(op: number, is64: boolean, dst: Reg, src: Reg): number | undefined {
+  if (dst.id === 0 || (dst.id & ADD_CONST) !== 0 || dst === src) return undefined;
+  if (op !== C.BPF_ADD && op !== C.BPF_SUB) return undefined;
+  const low = src.valueLo;
+  if (is64) {
+    if (!isConst(src) || src.valueHi !== low >> 31) return undefined;
+  } else if (!isSubregConst(src) || bitWidth(dst) > 32) {
+    return undefined;
+  }
+  if (op === C.BPF_ADD) return low;
+  return low === S32_MIN ? undefined : -low;
 }

@@ -5,6 +5,7 @@
 import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import { isSyncCallbackCall } from './callback-kinds.js';
+import { mayLeave } from './cfg.js';
 import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import {
@@ -46,6 +47,11 @@ export function backtrackInsn(v: Verifier, idx: number, subseq: number, entry: H
       done = !traceJump(v, idx, subseq, insn, entry);
       break;
     default:
+      if (insn.code !== C.LD_IMM64 && subseq - idx !== 1) {
+        v.bt.clearReg(0);
+        enterLeft(v);
+        return true;
+      }
       if (!v.bt.hasReg(insn.dst)) return true;
       v.bt.clearReg(insn.dst);
       known = insn.code === C.LD_IMM64;
@@ -121,6 +127,7 @@ function traceJump(
   if (op === C.BPF_CALL) {
     bt.clearReg(0);
     expectNone(v, bt.regs[bt.frame]! & ARG_REGS, 'backtracking call unexpected regs');
+    if (mayLeave(insn) && subseq - idx !== 1) enterLeft(v);
   } else if (op === C.BPF_EXIT) {
     traceExit(v, subseq);
     return false;
@@ -167,6 +174,12 @@ function leave(v: Verifier, regs: number): void {
   bt.regs[bt.frame]! |= regs;
 }
 
+/** Into a function that an instruction left without an exit. */
+function enterLeft(v: Verifier): void {
+  if (v.bt.frame === 7) v.reject(ERRNO.EFAULT, 'verifier bug: subprog enter from frame 7');
+  v.bt.frame++;
+}
+
 /** Into a function that returned. */
 function traceExit(v: Verifier, subseq: number): void {
   const { bt } = v;
@@ -174,7 +187,6 @@ function traceExit(v: Verifier, subseq: number): void {
   expectNone(v, bt.regs[bt.frame]! & ARG_REGS, 'backtracking exit unexpected regs');
   const wantsResult = subseq >= 1 && isPseudoCall(v.insns[subseq - 1]!) && bt.hasReg(0);
   bt.clearReg(0);
-  if (bt.frame === 7) v.reject(ERRNO.EFAULT, 'verifier bug: subprog enter from frame 7');
-  bt.frame++;
+  enterLeft(v);
   if (wantsResult) bt.setReg(0);
 }

@@ -73,9 +73,18 @@ function checkArg(v: Verifier, arg: FuncArg, i: number): void {
     if (reg.type !== PTR_TO_CTX) v.invalid(`arg#${i} expects pointer to ctx`);
     return;
   }
-  checkMemReg(v, reg, regno, arg.memSize);
+  checkMemArg(v, reg, regno, arg.memSize);
   if ((arg.flags & PTR_MAYBE_NULL) === 0 && mayBeNull(reg.type))
     v.invalid(`arg#${i} is expected to be non-NULL`);
+}
+
+function checkMemArg(v: Verifier, reg: Reg, regno: number, size: number): void {
+  try {
+    checkMemReg(v, reg, regno, size);
+  } catch (error) {
+    if (isSoft(error)) v.reject(ERRNO.EINVAL);
+    throw error;
+  }
 }
 
 /** A call to a function of the program; `v.insnIdx` moves to one before what runs next. */
@@ -174,6 +183,19 @@ export function pushCallback(v: Verifier, insn: Insn, index: number, setup: Call
   inside.callbackUnrollDepth++;
   inside.frames[inside.frames.length - 2]!.callbackDepth++;
   caller.callbackDepth = 0;
+}
+
+/**
+ * The function may end here without an exit of its own, with `r0` already set: another path goes on behind the
+ * instruction, this one returns. Only in called functions; the main program's caller sees no difference.
+ */
+export function forkAbnormalReturn(v: Verifier, prepare: () => void): void {
+  v.markRegScratched(0);
+  v.pushPath(cloneState(v.state), v.insnIdx + 1, v.insnIdx);
+  prepare();
+  v.liveness.update();
+  leaveFunction(v);
+  v.insnIdx--;
 }
 
 /** A function or callback returns to its caller (`prepare_func_exit`). */

@@ -4,15 +4,19 @@
  * `compute_postorder` and `compute_scc` of Linux 6.18 (kernel/bpf/verifier.c).
  */
 import {
+  BPF_ABS,
   BPF_CALL,
   BPF_EXIT,
+  BPF_IND,
   BPF_JA,
   BPF_JCOND,
   BPF_JMP,
   BPF_JMP32,
   BPF_K,
+  BPF_LD,
   BPF_PSEUDO_CALL,
   bpfClass,
+  bpfMode,
   bpfOp,
   bpfSrc,
   LD_IMM64,
@@ -32,11 +36,42 @@ const BRANCH = 2;
 const DONE = false;
 const KEEP = true;
 
-/** Successors of an instruction: fall-through first. Results in `succ`, their number is returned. */
-export const succ = new Int32Array(2);
+/** Which instructions may follow each: fall-through first, two places an instruction. */
+export interface Successors {
+  readonly count: Uint8Array;
+  readonly at: Int32Array;
+}
 
-export function successors(insns: readonly Insn[], i: number): number {
-  const insn = insns[i]!;
+/**
+ * Tail calls and `LD_ABS` may leave their function without an exit of its own; they are taken to lead to one
+ * (as in Linux 6.18.44).
+ */
+export function findSuccessors(v: Verifier): void {
+  const { insns } = v;
+  const count = new Uint8Array(insns.length);
+  const at = new Int32Array(2 * insns.length);
+  v.subprogs.forEach((subprog, index) => {
+    const end = v.subprogEnd(index);
+    let exit = -1;
+    for (let i = subprog.start; i < end; i++) if (insns[i]!.code === (BPF_JMP | BPF_EXIT)) exit = i;
+    for (let i = subprog.start; i < end; i++) {
+      count[i] = successorsOf(insns[i]!, i, at);
+      if (exit >= 0 && mayLeave(insns[i]!)) at[2 * i + count[i]!++] = exit;
+    }
+  });
+  v.successors = { count, at };
+}
+
+const FUNC_TAIL_CALL = 12;
+
+/** Ends the function where it cannot go on: the program it calls took over, or the packet is too short. */
+export function mayLeave(insn: Insn): boolean {
+  if (isHelperCall(insn)) return insn.imm === FUNC_TAIL_CALL;
+  const mode = bpfMode(insn.code);
+  return bpfClass(insn.code) === BPF_LD && (mode === BPF_ABS || mode === BPF_IND);
+}
+
+function successorsOf(insn: Insn, i: number, at: Int32Array): number {
   const cls = bpfClass(insn.code);
   const op = bpfOp(insn.code);
   let canJump = false;
@@ -49,8 +84,8 @@ export function successors(insns: readonly Insn[], i: number): number {
     } else canJump = op !== BPF_CALL && op <= BPF_JCOND;
   }
   let count = 0;
-  if (canFall) succ[count++] = i + (insn.code === LD_IMM64 ? 2 : 1);
-  if (canJump) succ[count++] = i + 1 + (insn.code === (BPF_JMP32 | BPF_JA) ? insn.imm : insn.off);
+  if (canFall) at[2 * i + count++] = i + (insn.code === LD_IMM64 ? 2 : 1);
+  if (canJump) at[2 * i + count++] = i + 1 + (insn.code === (BPF_JMP32 | BPF_JA) ? insn.imm : insn.off);
   return count;
 }
 
@@ -193,7 +228,7 @@ function mergeCalleeEffects(caller: Subprog, callee: Subprog): void {
 
 /** Fills `postorder`, subprogram by subprogram. */
 export function computePostorder(v: Verifier): void {
-  const { insns } = v;
+  const { insns, successors } = v;
   const order = new Int32Array(insns.length);
   const state = new Uint8Array(insns.length);
   let count = 0;
@@ -208,9 +243,9 @@ export function computePostorder(v: Verifier): void {
         stack.pop();
         continue;
       }
-      const n = successors(insns, top);
+      const n = successors.count[top]!;
       for (let s = 0; s < n; s++) {
-        const next = succ[s]!;
+        const next = successors.at[2 * top + s]!;
         if (state[next] !== 0) continue;
         stack.push(next);
         state[next]! |= DISCOVERED;
@@ -224,7 +259,7 @@ export function computePostorder(v: Verifier): void {
 
 /** Numbers the loops: Tarjan's algorithm as Linux walks it, single instructions without a self edge left at 0. */
 export function computeScc(v: Verifier): void {
-  const { insns, aux } = v;
+  const { insns, aux, successors } = v;
   const count = insns.length;
   const offStack = 0xffffffff;
   const pre = new Float64Array(count);
@@ -242,11 +277,11 @@ export function computeScc(v: Verifier): void {
         low[w] = nextPre++;
         stack.push(w);
       }
-      const n = successors(insns, w);
+      const n = successors.count[w]!;
       let descend = -1;
       let selfEdge = false;
       for (let s = 0; s < n && descend < 0; s++) {
-        const next = succ[s]!;
+        const next = successors.at[2 * w + s]!;
         if (next === w) selfEdge = true;
         if (pre[next] === 0) descend = next;
         else low[w] = Math.min(low[w]!, low[next]!);

@@ -7,6 +7,7 @@ import { ProgFlag } from '../abi/prog-flags.js';
 import type { Insn } from '../isa/insn.js';
 import type { Btf } from '../object/btf/btf.js';
 import { Backtrack } from './backtrack-state.js';
+import type { Successors } from './cfg.js';
 import {
   type CtxField,
   FULL_CAPABILITIES,
@@ -125,6 +126,8 @@ export class Verifier {
   /** Instructions of each subprogram in postorder, one subprogram after the other. */
   postorder = new Int32Array(0);
   postorderCount = 0;
+  /** Set once control flow is known to be good. */
+  successors!: Successors;
   hasFuncInfo = false;
 
   state: VerifierState = new VerifierState();

@@ -15,7 +15,7 @@ import {
   FUNC_USER_RINGBUF_DRAIN,
 } from './callback-kinds.js';
 import { setLoopState, setMapElemState, setTimerState } from './callback-states.js';
-import { clearPacketPointers, pushCallback } from './calls.js';
+import { clearPacketPointers, forkAbnormalReturn, pushCallback } from './calls.js';
 import type { Verifier } from './context.js';
 import { funcIpProblem, helperProto, isRefusal, mapHelperProblem } from './env/index.js';
 import { CallMeta, checkHelperArg } from './helper-args.js';
@@ -23,7 +23,7 @@ import { setReturnValue } from './helper-return.js';
 import { checkMemAccess } from './mem-access.js';
 import { markChainPrecision } from './precision.js';
 import { checkResourceLeak, releaseRef } from './refs.js';
-import { isConstScalar, isNullScalar } from './reg.js';
+import { isConstScalar, isNullScalar, markUnknown } from './reg.js';
 import { clearCallerSaved } from './reg-access.js';
 import { constUnsignedNumber, umaxNumber } from './scalar/index.js';
 
@@ -67,7 +67,17 @@ export function checkHelperCall(v: Verifier, insn: Insn): void {
     const problem = funcIpProblem(v.env);
     if (problem !== undefined) v.reject(problem.errno, problem.message);
   }
-  if (proto.changesPacket) clearPacketPointers(v);
+  if (proto.name === 'tail_call') leaveByTailCall(v);
+  else if (proto.changesPacket) clearPacketPointers(v);
+}
+
+/** A tail call that succeeds ends the function; one that fails leaves the packet alone. */
+function leaveByTailCall(v: Verifier): void {
+  if (v.state.curframe === 0) return;
+  forkAbnormalReturn(v, () => {
+    clearPacketPointers(v);
+    markUnknown(v.reg(0));
+  });
 }
 
 function recordMap(v: Verifier, proto: HelperProto, meta: CallMeta): void {

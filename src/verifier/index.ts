@@ -3,7 +3,7 @@
  * verdict, the errno and the log; it never throws for a rejected program. No engine, no simulated kernel, no Node.
  */
 import { BpflabError } from '../errors.js';
-import { checkCfg, computePostorder, computeScc } from './cfg.js';
+import { checkCfg, computePostorder, computeScc, findSuccessors } from './cfg.js';
 import { Verifier } from './context.js';
 import { checkFrom } from './do-check.js';
 import { attachProblem, loadProblem, RECORDED_CONFIG } from './env/index.js';
@@ -60,6 +60,7 @@ function run(v: Verifier): void {
   checkFuncInfo(v);
   scanInsns(v);
   checkCfg(v);
+  findSuccessors(v);
   computePostorder(v);
   v.liveness = new StackLiveness(v);
   checkAttach(v);

@@ -1,10 +1,11 @@
 /** `LD_IMM64` of every source, and the legacy packet loads `LD_ABS` and `LD_IND` (Linux 6.18, kernel/bpf/verifier.c). */
 import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
+import { forkAbnormalReturn } from './calls.js';
 import type { Verifier } from './context.js';
 import { mayLoadAbs } from './env/index.js';
 import { checkResourceLeak } from './refs.js';
-import { markKnown, markKnownZero, markUnknown } from './reg.js';
+import { markConstZero, markKnown, markKnownZero, markUnknown } from './reg.js';
 import { checkDst, checkSrc, clearCallerSaved } from './reg-access.js';
 import { CONST_PTR_TO_MAP, PTR_TO_CTX, PTR_TO_FUNC, PTR_TO_MAP_VALUE, SCALAR_VALUE } from './reg-type.js';
 import { checkUnmodified } from './region.js';
@@ -62,4 +63,6 @@ export function checkLdAbs(v: Verifier, insn: Insn): void {
   checkUnmodified(v, ctx, CTX_REG, false);
   clearCallerSaved(v);
   markUnknown(v.reg(0));
+  // A load past the packet's end returns 0 from the function.
+  if (v.state.curframe > 0) forkAbnormalReturn(v, () => markConstZero(v.reg(0)));
 }

@@ -2,9 +2,9 @@
  * Registers and spilled registers that share an id hold the same number, or one a constant away: what a branch teaches
  * of one holds for all. Models `collect_linked_regs` and `sync_linked_regs` of Linux 6.18.
  */
-import { ADD_CONST, copyReg, ID_MASK, type Reg } from './reg.js';
+import { ADD_CONST, ADD_CONST32, copyReg, ID_MASK, type Reg, unlink } from './reg.js';
 import { SCALAR_VALUE } from './reg-type.js';
-import { addScalar, Scalar, setConst } from './scalar/index.js';
+import { addScalar, Scalar, setConst, syncBounds, zext32To64 } from './scalar/index.js';
 import type { LinkedReg, VerifierState } from './state.js';
 
 /** More than these are cut loose. */
@@ -20,7 +20,7 @@ function collect(
 ): void {
   if (reg.type !== SCALAR_VALUE || (reg.id & ID_MASK) !== id) return;
   if (found.length < MAX_LINKED) found.push({ frameno, index, isReg });
-  else reg.id = 0;
+  else unlink(reg);
 }
 
 export function collectLinked(state: VerifierState, linkId: number, found: LinkedReg[]): void {
@@ -44,6 +44,8 @@ export function syncLinked(state: VerifierState, known: Reg, linked: readonly Li
     const reg = isReg ? frame.regs[index]! : frame.stack[index]!.reg;
     if (reg === null || reg === known || reg.type !== SCALAR_VALUE) continue;
     if ((reg.id & ID_MASK) !== (known.id & ID_MASK)) continue;
+    // A distance of 32 bits says nothing of one of 64.
+    if (((reg.id ^ known.id) & ADD_CONST) === ADD_CONST) continue;
     const plain = ((reg.id | known.id) & ADD_CONST) === 0;
     if (plain || reg.off === known.off) {
       copyReg(reg, known);
@@ -55,5 +57,7 @@ export function syncLinked(state: VerifierState, known: Reg, linked: readonly Li
     reg.off = off;
     reg.id = id;
     addScalar(reg, delta);
+    if (((id | known.id) & ADD_CONST32) !== 0) zext32To64(reg);
+    syncBounds(reg);
   }
 }

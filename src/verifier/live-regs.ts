@@ -4,7 +4,6 @@
  */
 import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
-import { succ, successors } from './cfg.js';
 import type { Verifier } from './context.js';
 import { programProto } from './helper-traits.js';
 import { isHelperCall } from './subprogs.js';
@@ -15,7 +14,7 @@ const ALL = 0xffff;
 
 /** Fills `aux[].liveRegs`. */
 export function computeLiveRegisters(v: Verifier): void {
-  const { insns, postorder, postorderCount } = v;
+  const { insns, postorder, postorderCount, successors } = v;
   const use = new Uint16Array(insns.length);
   const def = new Uint16Array(insns.length);
   const before = new Uint16Array(insns.length);
@@ -28,8 +27,8 @@ export function computeLiveRegisters(v: Verifier): void {
     for (let i = 0; i < postorderCount; i++) {
       const at = postorder[i]!;
       let after = 0;
-      const n = successors(insns, at);
-      for (let s = 0; s < n; s++) after |= before[succ[s]!]!;
+      const n = successors.count[at]!;
+      for (let s = 0; s < n; s++) after |= before[successors.at[2 * at + s]!]!;
       const next = (after & ~def[at]!) | use[at]!;
       if (next === before[at]) continue;
       before[at] = next;

@@ -2,7 +2,6 @@
  * Which stack slots may still be read, before each instruction: gathered while paths are simulated, per
  * chain of calls, and brought to a fixed point when a path ends. Models kernel/bpf/liveness.c of Linux 6.18.
  */
-import { succ, successors } from './cfg.js';
 import type { Verifier } from './context.js';
 import { frameInsnIdx, MAX_CALL_FRAMES, type VerifierState } from './state.js';
 
@@ -202,14 +201,15 @@ export class StackLiveness {
   }
 
   #updateInsn(masks: Int32Array, start: number, insn: number): boolean {
-    const n = successors(this.#v.insns, insn);
+    const { count, at: targets } = this.#v.successors;
+    const n = count[insn]!;
     if (n === 0) return false;
     let afterLo = 0;
     let afterHi = 0;
     let accLo = -1;
     let accHi = -1;
     for (let s = 0; s < n; s++) {
-      const next = (succ[s]! - start) * STRIDE;
+      const next = (targets[2 * insn + s]! - start) * STRIDE;
       afterLo |= masks[next + LIVE]!;
       afterHi |= masks[next + LIVE + 1]!;
       accLo &= masks[next + WRITE_ACC]!;

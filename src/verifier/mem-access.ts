@@ -9,7 +9,7 @@ import { checkBoundsSane } from './bounds-sanity.js';
 import type { Verifier } from './context.js';
 import { type CtxField, ctxAccess, mayAccessPacket, sockAccess } from './env/index.js';
 import { writeLine } from './print-state.js';
-import { markKnown, markKnownZero, markUnknown, type Reg } from './reg.js';
+import { markConstZero, markKnown, markKnownZero, markUnknown, type Reg } from './reg.js';
 import { checkDst, checkSrc } from './reg-access.js';
 import {
   baseType,
@@ -132,7 +132,8 @@ function accessMapValue(
   if (isConst(reg) && map.isReadOnly && map.hasDirectValue) {
     const bytes = map.data;
     const at = off + constNumber(reg);
-    if (bytes === undefined || at + size > bytes.length) markUnknown(dst);
+    // A map that was never written to holds zeros.
+    if (bytes === undefined || at + size > bytes.length) markConstZero(dst);
     else loadConstant(dst, bytes, at, size, sext);
   } else {
     markUnknown(dst);

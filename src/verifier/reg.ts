@@ -16,10 +16,18 @@ import {
   setUnknown,
 } from './scalar/index.js';
 
-/** Flag of `id`: the register is a constant (`off`) away from others with the same id. */
-export const ADD_CONST = -0x80000000;
-/** An id without that flag. */
-export const ID_MASK = 0x7fffffff;
+/** Flags of `id`: the register is a constant (`off`) away from others with the same id, added at 64 or at 32 bits. */
+export const ADD_CONST64 = -0x80000000;
+export const ADD_CONST32 = 0x40000000;
+export const ADD_CONST = ADD_CONST64 | ADD_CONST32;
+/** An id without those flags. */
+export const ID_MASK = 0x3fffffff;
+
+/** The scalar is linked with no other any more. */
+export function unlink(reg: Reg): void {
+  reg.id = 0;
+  reg.off = 0;
+}
 
 export class Reg extends Scalar {
   type = NOT_INIT;

@@ -10,7 +10,7 @@ import { ERRNO } from './errno.js';
 import { checkFastcallContract } from './fastcall.js';
 import { markChainPrecision } from './precision.js';
 import { writeLine } from './print-state.js';
-import { copyReg, isNullScalar, markConstZero, markKnown, markUnknown, Reg } from './reg.js';
+import { copyReg, isNullScalar, markConstZero, markKnown, markUnknown, Reg, unlink } from './reg.js';
 import { isSpillable, PTR_TO_STACK, SCALAR_VALUE } from './reg-type.js';
 import { bitWidth, constNumber, isConst, isZero, smaxNumber, sminNumber, tnumText } from './scalar/index.js';
 import { assignScalarId } from './scalar-ids.js';
@@ -117,7 +117,7 @@ function writeFixed(
     const fits = bitWidth(reg) <= 8 * size;
     if (fits) assignScalarId(v, reg);
     const spilled = saveReg(slot, reg, size);
-    if (!fits) spilled.id = 0;
+    if (!fits) unlink(spilled);
   } else if (reg === null && aligned && isStore(insn)) {
     markUnknown(immediate);
     markKnown(immediate, insn.imm < 0 ? -1 : 0, insn.imm);
@@ -281,7 +281,7 @@ function fill(v: Verifier, slot: StackSlot, off: number, size: number, dstRegno:
   const dst = v.reg(dstRegno);
   if (size <= spillSize && (off & 7) === 0) {
     copyReg(dst, spilled);
-    if (bitWidth(spilled) > size * 8) dst.id = 0;
+    if (bitWidth(spilled) > size * 8) unlink(dst);
     return true;
   }
   let spillBytes = 0;

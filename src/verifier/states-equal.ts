@@ -69,9 +69,9 @@ class IdMap {
     return true;
   }
 
-  /** A scalar without an id stands for one of its own (`check_scalar_ids`). */
+  /** A scalar without an id stands for one of its own; links that only the current state has do no harm. */
   matchesScalar(old: number, cur: number): boolean {
-    return this.matches(old === 0 ? ++this.#tmp : old, cur === 0 ? ++this.#tmp : cur);
+    return this.matches(old, cur === 0 ? ++this.#tmp : cur);
   }
 
   #grow(): void {
@@ -99,9 +99,12 @@ export function regsExact(old: Reg, cur: Reg): boolean {
 
 function scalarSafe(old: Reg, cur: Reg, exact: Exactness): boolean {
   if (!old.precise && exact === NOT_EXACT) return true;
-  if ((old.id & ADD_CONST) !== (cur.id & ADD_CONST)) return false;
-  if ((old.id & ADD_CONST) !== 0 && old.off !== cur.off) return false;
-  return within(old, cur) && ids.matchesScalar(old.id, cur.id);
+  if (old.id !== 0) {
+    if ((old.id & ADD_CONST) !== (cur.id & ADD_CONST)) return false;
+    if ((old.id & ADD_CONST) !== 0 && old.off !== cur.off) return false;
+    if (!ids.matchesScalar(old.id, cur.id)) return false;
+  }
+  return within(old, cur);
 }
 
 function regSafe(old: Reg, cur: Reg, exact: Exactness): boolean {

@@ -38,12 +38,25 @@ export const isHelperCall = (insn: Insn): boolean => insn.code === (BPF_JMP | BP
 /** Finds all functions; the first is the program itself. */
 export function addSubprogs(v: Verifier): void {
   addSubprog(v, 0);
+  if (namesExceptionCallback(v)) v.unsupported('exception callback');
   for (let i = 0; i < v.insns.length; i++) {
     const insn = v.insns[i]!;
     if (isPseudoFunc(insn) || isPseudoCall(insn)) addSubprog(v, i + insn.imm + 1);
     else if (isKfuncCall(insn)) v.unsupported('kernel function call');
   }
   if (v.log.chatty) v.subprogs.forEach(({ start }, i) => void v.log.write(`func#${i} @${start}\n`));
+}
+
+/** A declaration tag of the main function names the function that handles exceptions. */
+function namesExceptionCallback({ btf, request }: Verifier): boolean {
+  const main = request.funcInfo?.[0]?.typeId;
+  if (btf === undefined || main === undefined) return false;
+  for (let id = btf.firstId; id < btf.typeCount; id++) {
+    if (btf.kindOf(id) !== 'decl_tag' || !btf.nameOf(id).startsWith('exception_callback:')) continue;
+    const tag = btf.type(id);
+    if (tag.kind === 'decl_tag' && tag.type === main) return true;
+  }
+  return false;
 }
 
 function addSubprog(v: Verifier, start: number): void {
