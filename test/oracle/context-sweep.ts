@@ -1,12 +1,14 @@
 /**
  * Context access against the running kernel, run by hand:
  *
- *     npx tsx test/oracle/context-sweep.ts [--quick]
+ *     npx tsx test/oracle/context-sweep.ts [--quick] [--record FILE.jsonl]
  *
  * For every program type and attach type one load, sign-extending load and store of each size at each offset of the
  * context and a little beyond: the kernel's verdict and the type that a load yields are compared with `ctxAccess`. Then
  * return values, `LD_ABS` and stores to packets. Loads programs only; says so where `bpf()` is refused.
+ * `--quick` leaves the context out; `--record` writes what the kernel allowed (test/verifier/env/data).
  */
+import { writeFileSync } from 'node:fs';
 import {
   ctxAccess,
   ctxRefusal,
@@ -15,7 +17,8 @@ import {
   returnRange,
 } from '../../src/verifier/env/index.js';
 import { regTypeText } from '../../src/verifier/reg-type.js';
-import { complaint, request, type SweepEnv, sweepEnvs } from './lib/env.js';
+import { type ContextRow, writeRanges } from '../verifier/env/matrix.js';
+import { complaint, mergeRows, recordedEnv, request, type SweepEnv, sweepEnvs } from './lib/env.js';
 import { ask, type KernelAnswer, kernelRefusal } from './lib/kernel.js';
 
 const FIRST_OFF = -16;
@@ -90,6 +93,32 @@ function sweepAccess(tally: Tally): void {
   }
 }
 
+/** What the kernel allows, a row for each set of environments that are alike. */
+function record(file: string): void {
+  const all = [...accesses()];
+  const rows = tableEnvs().map((at): ContextRow => {
+    const answers = ask(all.map(({ text }) => request(at, text)));
+    const offs = new Map<string, number[]>();
+    const pointers = new Map<string, string>();
+    all.forEach(({ off, size, write, sext }, i) => {
+      const { log } = answers[i]!;
+      if (complaint(log) !== '') return;
+      const kind = `${sext ? 'sext' : write ? 'write' : 'read'} ${size}`;
+      offs.set(kind, [...(offs.get(kind) ?? []), off]);
+      const type = loadedType(log);
+      if (!write && type !== undefined && type !== 'scalar') pointers.set(`${off}`, type);
+    });
+    const accessed = [...offs].map(([kind, list]) => [kind, writeRanges(list, Number(kind.split(' ')[1]))]);
+    return {
+      ...recordedEnv(at),
+      accesses: Object.fromEntries(accessed),
+      pointers: Object.fromEntries(pointers),
+    };
+  });
+  writeFileSync(file, mergeRows(rows));
+  console.log(`context-sweep: recorded ${file}`);
+}
+
 const BIG = 100_000;
 /** `r0 = skb[0]`, with the context in r6. */
 const LD_ABS_PROGRAM = 'r6 = r1\nr0 = *(u8 *)skb[0x0]\nr0 = 1\nexit';
@@ -154,8 +183,11 @@ function packetFields(at: SweepEnv): [data: number, end: number, unit: string] |
 }
 
 const refusal = kernelRefusal();
+const recording = process.argv.indexOf('--record');
 if (refusal !== undefined) {
   console.log(`context-sweep: SKIPPED, ${refusal}`);
+} else if (recording > 0) {
+  record(process.argv[recording + 1]!);
 } else {
   const tally = new Tally();
   sweepRest(tally);

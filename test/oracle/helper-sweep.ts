@@ -1,15 +1,17 @@
 /**
  * Which program may call which helper, against the running kernel, run by hand:
  *
- *     npx tsx test/oracle/helper-sweep.ts
+ *     npx tsx test/oracle/helper-sweep.ts [--record FILE.jsonl]
  *
  * A program `call N; exit` for every program type, attach type, helper, and licence: the kernel's first complaint is
  * compared with `helperProto`. Then the prototypes themselves, argument by argument (lib/probe-args.ts). Loads
- * programs only; says so where `bpf()` is refused.
+ * programs only; says so where `bpf()` is refused. `--record` writes what the kernel allowed (test/verifier/env/data).
  */
+import { writeFileSync } from 'node:fs';
 import { helperById } from '../../src/abi/helpers.js';
 import { funcIpProblem, helperProto, isRefusal } from '../../src/verifier/env/index.js';
-import { complaint, request, type SweepEnv, sweepEnvs } from './lib/env.js';
+import { type HelperRow, writeRanges } from '../verifier/env/matrix.js';
+import { complaint, mergeRows, recordedEnv, request, type SweepEnv, sweepEnvs } from './lib/env.js';
 import { ask, kernelRefusal } from './lib/kernel.js';
 import { probeArgs } from './lib/probe-args.js';
 
@@ -55,9 +57,29 @@ function matrix(): number {
   return differ;
 }
 
+/** What the kernel allows, a row for each set of environments that are alike. */
+function record(file: string): void {
+  const ids = Array.from({ length: LAST_ID }, (_, i) => i + 1);
+  const allowed = (at: SweepEnv): number[] => {
+    const answers = ask(ids.map((id) => request(at, `call ${id}\nexit`)));
+    return ids.filter((_, i) => !ABOUT_THE_CALL.test(complaint(answers[i]?.log)));
+  };
+  const rows = sweepEnvs().map((at): HelperRow => {
+    const helpers = allowed(at);
+    const free = new Set(allowed({ ...at, env: { ...at.env, gpl: false } }));
+    const gpl = helpers.filter((id) => !free.has(id));
+    return { ...recordedEnv(at), helpers: writeRanges(helpers), gpl: writeRanges(gpl) };
+  });
+  writeFileSync(file, mergeRows(rows));
+  console.log(`helper-sweep: recorded ${file}`);
+}
+
 const refusal = kernelRefusal();
+const recording = process.argv.indexOf('--record');
 if (refusal !== undefined) {
   console.log(`helper-sweep: SKIPPED, ${refusal}`);
+} else if (recording > 0) {
+  record(process.argv[recording + 1]!);
 } else {
   const differ = matrix() + probeArgs();
   process.exitCode = differ === 0 ? 0 : 1;

@@ -10,6 +10,7 @@ import { assemble, encodeInsns } from '../../../src/isa/index.js';
 import { Btf } from '../../../src/object/btf/btf.js';
 import type { BtfKind } from '../../../src/object/btf/types.js';
 import { FULL_CAPABILITIES, type ProgEnv, RECORDED_CONFIG } from '../../../src/verifier/env/index.js';
+import type { RecordedEnv } from '../../verifier/env/matrix.js';
 
 const VMLINUX = '/sys/kernel/btf/vmlinux';
 
@@ -149,4 +150,25 @@ const NOISE =
 export function complaint(log = '', logChars = 1200): string {
   const lines = log.split('\n').slice(log.length >= logChars ? 1 : 0);
   return lines.find((line) => !NOISE.test(line)) ?? '';
+}
+
+/** An environment as the recordings name it. */
+export function recordedEnv({ env }: SweepEnv): RecordedEnv {
+  return {
+    type: progTypeName(env.type),
+    attachTypes: [attachTypeName(env.expectedAttachType)],
+    ...(env.sleepable && { sleepable: true as const }),
+    ...(env.attach !== undefined && { target: env.attach.name }),
+  };
+}
+
+/** Rows as lines of JSON; those that differ in nothing but their attach type are one. */
+export function mergeRows(rows: readonly RecordedEnv[]): string {
+  const merged = new Map<string, RecordedEnv>();
+  for (const row of rows) {
+    const key = JSON.stringify({ ...row, attachTypes: [] });
+    const attachTypes = [...(merged.get(key)?.attachTypes ?? []), ...row.attachTypes];
+    merged.set(key, { ...row, attachTypes });
+  }
+  return [...merged.values()].map((row) => `${JSON.stringify(row)}\n`).join('');
 }
