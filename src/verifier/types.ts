@@ -5,7 +5,7 @@
  */
 import type { Insn } from '../isa/insn.js';
 import type { Btf } from '../object/btf/btf.js';
-import type { PreallocPolicy } from './env/index.js';
+import type { PreallocPolicy } from './env/types.js';
 
 /** A map as the verifier sees it. Sizes in bytes. */
 export interface VerifyMap {

@@ -19,7 +19,6 @@ export {
   type MapFacts,
   mapHelperProblem,
   mapProgramProblem,
-  type PreallocPolicy,
   timerProblem,
 } from './maps.js';
 export { mayAccessPacket, mayLoadAbs } from './packet.js';
@@ -33,6 +32,7 @@ export {
   isRefusal,
   type KernelFeature,
   NO_CAPABILITIES,
+  type PreallocPolicy,
   type ProgEnv,
   RECORDED_CONFIG,
   type Refusal,

@@ -10,7 +10,7 @@ import { MapFlag } from '../../abi/map-flags.js';
 import { MapType, type MapTypeName, mapTypeName } from '../../abi/map-types.js';
 import { ProgType } from '../../abi/prog-types.js';
 import { FIELD } from '../special-fields.js';
-import type { ProgEnv, Refusal } from './types.js';
+import type { PreallocPolicy, ProgEnv, Refusal } from './types.js';
 
 const words = (text: string): ReadonlySet<string> => new Set(text.split(' '));
 
@@ -106,14 +106,6 @@ export function mapHelperProblem(env: ProgEnv, mapType: number, helperId: number
   if (wanted !== undefined && !wanted.has(map)) return { errno: Errno.EINVAL, message: text };
   return undefined;
 }
-
-/**
- * What becomes of hash maps that allocate elements at run time, in programs that may interrupt the allocator:
- * `none`: allowed (6.1 and later); `perf_event`: refused there, inner maps told apart (up to 5.6); `warn`: as before,
- * other tracing programs are warned (5.7 to 6.0); `refuse`: and refused (the same with PREEMPT_RT); `rt`: refused
- * in all tracing programs with that message, and LPM tries, which always allocate, with them.
- */
-export type PreallocPolicy = 'none' | 'perf_event' | 'warn' | 'refuse' | 'rt';
 
 /** What the rules below need of a map. `fieldMask`: the special fields of its value, `FIELD` bits. */
 export interface MapFacts {

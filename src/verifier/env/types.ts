@@ -51,6 +51,14 @@ export interface ProgEnv {
   readonly attach?: AttachTarget;
 }
 
+/**
+ * What becomes of hash maps that allocate elements at run time, in programs that may interrupt the allocator:
+ * `none`: allowed (6.1 and later); `perf_event`: refused there, inner maps told apart (up to 5.6); `warn`: as before,
+ * other tracing programs are warned (5.7 to 6.0); `refuse`: and refused (the same with PREEMPT_RT); `rt`: refused
+ * in all tracing programs with that message, and LPM tries, which always allocate, with them.
+ */
+export type PreallocPolicy = 'none' | 'perf_event' | 'warn' | 'refuse' | 'rt';
+
 /** A rule says no: the errno that `bpf()` returns (positive) and the line of the log, empty where Linux says nothing. */
 export interface Refusal {
   readonly errno: number;
