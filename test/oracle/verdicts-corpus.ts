@@ -72,7 +72,7 @@ interface Recorded {
 const NOISE =
   /^(\d+: |; |\s*$|from \d+ to \d+|R\d+=|R\d+_w| R\d|fp-|Func#|Validating |func#\d+ @|caller:|callee:|returning from callee:|to caller at|verification time|stack depth|processed | ?frame\d+:| fp-|mark_precise|\(\d+ total|live regs)/i;
 
-function firstLineOf(log: string): string {
+export function firstLineOf(log: string): string {
   const lines = log.split('\n');
   const last = lines.findLastIndex((line) => /^\d+: \([0-9a-f]{2}\)/.test(line));
   return lines.slice(last + 1).find((line) => !NOISE.test(line)) ?? '';
