@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import * as isa from '../../src/isa/index.js';
 import { logDifference, relevantLines, statesPrinted } from '../verifier/scalar/kernel-log.js';
 import { Random, randomProgram, walk } from '../verifier/scalar/walk.js';
+import { SHARED_ORACLE } from './lib/tools.js';
 
 interface Answer {
   readonly verdict: string;
@@ -61,7 +62,7 @@ interface Options {
 function options(): Options {
   const { values } = parseArgs({
     options: {
-      kraw: { type: 'string', default: join(import.meta.dirname, '../../../shared/oracle/kraw.py') },
+      kraw: { type: 'string', default: join(SHARED_ORACLE, 'kraw.py') },
       programs: { type: 'string', default: '5000' },
       seed: { type: 'string', default: '1' },
       length: { type: 'string', default: '12' },

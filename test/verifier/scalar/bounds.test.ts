@@ -33,7 +33,7 @@ describe('deductions', () => {
         expect(after.mask & ~before.mask).toBe(0n);
         expect(scalar.boundsViolation(s)).toBeUndefined();
       }),
-      { numRuns: 2000 },
+      { numRuns: 1000 },
     );
   });
 

@@ -157,8 +157,36 @@ describe('what a branch teaches, in the words of Linux 6.18', () => {
     expect([scalar.scalarText(t1), scalar.scalarText(f1)]).toEqual([taken, falls]);
   });
 
+  test('inequality moves each bound that is the constant, and no other', () => {
+    const edges = [
+      ['umin', 64n, false, 1n],
+      ['umax', 64n, false, -1n],
+      ['smin', 64n, true, 1n],
+      ['smax', 64n, true, -1n],
+      ['u32min', 32n, false, 1n],
+      ['u32max', 32n, false, -1n],
+      ['s32min', 32n, true, 1n],
+      ['s32max', 32n, true, -1n],
+    ] as const;
+    for (const base of [...BASES, -(2n ** 32n) - 2n, 2n ** 40n - 2n]) {
+      const values = [0n, 1n, 2n, 3n, 4n].map((i) => asU64(base + i));
+      for (const constant of [...values, asU64(values[0]! ^ (1n << 45n)), values[4]! ^ (1n << 20n)]) {
+        for (const is32 of WIDTHS) {
+          const s = settled(values);
+          const before = boundsOf(s);
+          scalar.refine(isa.BPF_JNE, is32, s, scalarOf([constant]));
+          for (const [name, bits, signed, step] of edges) {
+            const at = (signed ? BigInt.asIntN : BigInt.asUintN)(Number(bits), constant);
+            const moves = is32 === (bits === 32n) && before[name] === at;
+            expect(boundsOf(s)[name]).toBe(before[name] + (moves ? step : 0n));
+          }
+        }
+      }
+    }
+  });
+
   test('a dead branch is reported and its ranges forgotten', () => {
-    // r7 != 0x10 … : recorded on Linux 6.18.44.
+    // `if w7 s> w7` on a register whose low half is 0 or -2^31: recorded on Linux 6.18.44.
     const make = (): scalar.Scalar => {
       const s = new scalar.Scalar();
       scalar.setUnknown(s);
