@@ -195,11 +195,9 @@ function refineLessSigned64(strict: boolean, a: Scalar, b: Scalar): void {
   raiseSmin(b, (a.sminHi + (strict && a.sminLo === -1 ? 1 : 0)) | 0, (a.sminLo + step) | 0);
 }
 
-const NONE: readonly string[] = [];
-
 /**
  * Narrows the copies of both operands in the taken state and in the one that falls through, and deduces (`reg_set_min_max`).
- * The result is the contradictions found, as `checkBounds` words them; there are none in most programs.
+ * The result is the contradictions found, as `checkBounds` words them, or undefined: most programs have none.
  * Of a register compared with itself, give the one object twice, as Linux does.
  */
 export function refineBranches(
@@ -209,7 +207,7 @@ export function refineBranches(
   taken2: Scalar,
   fall1: Scalar,
   fall2: Scalar,
-): readonly string[] {
+): readonly string[] | undefined {
   refine(negateOp(op), is32, fall1, fall2);
   syncBounds(fall1);
   syncBounds(fall2);
@@ -220,6 +218,7 @@ export function refineBranches(
   const second = checkBounds(taken2, 'true_reg2');
   const third = checkBounds(fall1, 'false_reg1');
   const fourth = checkBounds(fall2, 'false_reg2');
-  if (first === undefined && second === undefined && third === undefined && fourth === undefined) return NONE;
+  if (first === undefined && second === undefined && third === undefined && fourth === undefined)
+    return undefined;
   return [first, second, third, fourth].filter((text) => text !== undefined);
 }

@@ -302,7 +302,7 @@ function jump(state: State, i: isa.Insn, stack: State[], violations: string[]): 
   const known2 = new scalar.Scalar();
   scalar.copyScalar(known2, known);
   const otherSrc = byReg ? other.regs[i.src - 6]! : known2;
-  violations.push(...scalar.refineBranches(op, is32, other.regs[i.dst - 6]!, otherSrc, dst, src));
+  violations.push(...(scalar.refineBranches(op, is32, other.regs[i.dst - 6]!, otherSrc, dst, src) ?? []));
   stack.push({ ...other, pc: target, from: state.pc });
   state.pc++;
   return true;
