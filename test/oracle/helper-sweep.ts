@@ -9,7 +9,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { helperById } from '../../src/abi/helpers.js';
-import { funcIpProblem, helperProto, isRefusal } from '../../src/verifier/env/index.js';
+import { attachProblem, funcIpProblem, helperProto, isRefusal } from '../../src/verifier/env/index.js';
 import { type HelperRow, writeRanges } from '../verifier/env/matrix.js';
 import { complaint, mergeRows, recordedEnv, request, type SweepEnv, sweepEnvs } from './lib/env.js';
 import { ask, kernelRefusal } from './lib/kernel.js';
@@ -19,7 +19,7 @@ const LAST_ID = 213;
 const GET_FUNC_IP = 173;
 /** What the kernel says before it looks at a register. */
 const ABOUT_THE_CALL =
-  /^(invalid func|program of this type|cannot call GPL|helper call |func bpf_get_func_ip#)/;
+  /^(struct ops programs must|invalid func|program of this type|cannot call GPL|helper call |func bpf_get_func_ip#)/;
 
 interface Case {
   readonly at: SweepEnv;
@@ -27,6 +27,8 @@ interface Case {
 }
 
 function predict({ at, id }: Case): string {
+  const refused = attachProblem(at.env, at.attachBtfId);
+  if (refused !== undefined) return refused.message;
   const answer = helperProto(at.env, id);
   if (isRefusal(answer)) return answer.message;
   return id === GET_FUNC_IP ? (funcIpProblem(at.env)?.message ?? '') : '';

@@ -326,6 +326,7 @@ const SETS: Readonly<Record<string, HelperSet>> = {
     ],
   },
   Qdisc_ops: { parent: 'base', groups: [['tail_call', 'never']] },
+  bpf_dummy_ops: { groups: [] },
 };
 
 /** Program types that go by another's set, or by one that has another name. */
@@ -335,9 +336,15 @@ const SET_OF_TYPE: Readonly<Partial<Record<ProgTypeName, string>>> = {
   netfilter: 'base',
 };
 
+/** struct_ops types with a set of their own name; the others have the base set. */
+const STRUCT_OPS_SETS: ReadonlySet<string> = new Set(['tcp_congestion_ops', 'Qdisc_ops', 'bpf_dummy_ops']);
+
 function setName(env: ProgEnv): string | undefined {
   const type = progTypeName(env.type) as ProgTypeName;
-  if (type === 'struct_ops') return SETS[env.attach?.name ?? ''] === undefined ? 'base' : env.attach?.name;
+  if (type === 'struct_ops') {
+    const ops = env.attach?.name ?? '';
+    return STRUCT_OPS_SETS.has(ops) ? ops : 'base';
+  }
   const name = SET_OF_TYPE[type] ?? type;
   return SETS[name] === undefined ? undefined : name;
 }

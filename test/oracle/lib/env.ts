@@ -68,6 +68,12 @@ const TARGETS: readonly (readonly [attachType: number, name: string, kind: 'func
   [A.trace_iter, 'bpf_iter_unix', 'func'],
 ];
 
+/** Members of kernel structures that programs implement. */
+const STRUCT_OPS: readonly (readonly [struct: string, members: readonly string[]])[] = [
+  ['tcp_congestion_ops', ['ssthresh', 'cong_avoid', 'init', 'release']],
+  ['bpf_dummy_ops', ['test_1']],
+];
+
 /** Types that may sleep: in the list once as they are and once sleepable. */
 const MAY_SLEEP = new Set<number>([A.trace_iter, A.trace_uprobe_multi]);
 
@@ -107,6 +113,22 @@ export function vmlinuxId(name: string, kind: BtfKind): number | undefined {
   return vmlinux.findByName(name, kind);
 }
 
+/** Programs for members of a kernel structure; none where the kernel has no such structure. */
+function structOpsEnvs(struct: string, members: readonly string[]): SweepEnv[] {
+  const id = vmlinuxId(struct, 'struct');
+  const type = id === undefined ? undefined : vmlinux!.type(id);
+  if (id === undefined || type?.kind !== 'struct') return [];
+  return members.map((member) => {
+    const index = type.members.findIndex(({ name }) => name === member);
+    const plain = make(ProgType.struct_ops, index, false, [struct, id]);
+    const pointer = vmlinux!.type(type.members[index]!.type);
+    const proto = pointer.kind === 'ptr' ? vmlinux!.type(pointer.type) : undefined;
+    const returnsVoid = proto?.kind === 'func_proto' && proto.type === 0;
+    const attach = { name: struct, member, returnsVoid };
+    return { ...plain, name: `struct_ops ${struct}.${member}`, env: { ...plain.env, attach } };
+  });
+}
+
 /** Every environment that the running kernel can be asked for. */
 export function sweepEnvs(): SweepEnv[] {
   const found = ATTACH_TYPES.flatMap(([type, attachTypes]) =>
@@ -122,6 +144,7 @@ export function sweepEnvs(): SweepEnv[] {
     found.push(make(ProgType.tracing, attachType, false, [name, id]));
     if (MAY_SLEEP.has(attachType)) found.push(make(ProgType.tracing, attachType, true, [name, id]));
   }
+  for (const [struct, members] of STRUCT_OPS) found.push(...structOpsEnvs(struct, members));
   return found;
 }
 
@@ -156,9 +179,10 @@ export function complaint(log = '', logChars = 1200): string {
 export function recordedEnv({ env }: SweepEnv): RecordedEnv {
   return {
     type: progTypeName(env.type),
-    attachTypes: [attachTypeName(env.expectedAttachType)],
+    attachTypes: env.type === ProgType.struct_ops ? [] : [attachTypeName(env.expectedAttachType)],
     ...(env.sleepable && { sleepable: true as const }),
     ...(env.attach !== undefined && { target: env.attach.name }),
+    ...(env.attach?.member !== undefined && { member: env.attach.member }),
   };
 }
 

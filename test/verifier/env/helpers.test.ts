@@ -3,6 +3,7 @@ import { HELPER_PROTOS, helperProtoOf } from '../../../src/abi/helper-protos.js'
 import { HELPERS, helperId } from '../../../src/abi/helpers.js';
 import { helperVariant, namedVariants } from '../../../src/verifier/env/helper-sets.js';
 import {
+  attachProblem,
   type Capabilities,
   FULL_CONFIG,
   funcIpProblem,
@@ -24,11 +25,13 @@ const cannot = (name: string): string =>
   `program of this type cannot use helper bpf_${name}#${helperId(name)}`;
 
 describe('recorded on Linux 6.18', () => {
-  // `bpf_get_func_ip` is refused later, for the attach point.
+  // `bpf_get_func_ip` is refused later, for the attach point; struct_ops programs as a whole, for their licence.
   const asRecorded = (env: ProgEnv, id: number): boolean =>
-    !isRefusal(helperProto(env, id)) && (id !== 173 || funcIpProblem(env) === undefined);
+    attachProblem(env, 1) === undefined &&
+    !isRefusal(helperProto(env, id)) &&
+    (id !== 173 || funcIpProblem(env) === undefined);
 
-  test.each(recording<HelperRow>('helpers-6.18.jsonl'))('$type $attachTypes $target', (row) => {
+  test.each(recording<HelperRow>('helpers-6.18.jsonl'))('$type $attachTypes $target $member', (row) => {
     for (const env of recordedEnvs(row)) {
       const allowed = HELPERS.map(({ id }) => id).filter((id) => asRecorded(env, id));
       expect(allowed).toEqual(readRanges(row.helpers));

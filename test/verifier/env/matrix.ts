@@ -10,6 +10,8 @@ export interface RecordedEnv {
   readonly sleepable?: true;
   /** Kernel type that it is attached to by BTF. */
   readonly target?: string;
+  /** struct_ops, which have no attach type: the member that the program implements. */
+  readonly member?: string;
 }
 
 /** Helpers that may be called, and those of them that want a GPL-compatible licence. */

@@ -23,10 +23,12 @@ export function progEnv(
 }
 
 export function recordedEnvs(row: RecordedEnv): ProgEnv[] {
-  return row.attachTypes.map((attachType) =>
+  const { member, target } = row;
+  const attach = target === undefined ? undefined : { name: target, ...(member !== undefined && { member }) };
+  return (member === undefined ? row.attachTypes : [undefined]).map((attachType) =>
     progEnv(row.type, attachType, {
       sleepable: row.sleepable === true,
-      ...(row.target !== undefined && { attach: { name: row.target } }),
+      ...(attach !== undefined && { attach }),
     }),
   );
 }
