@@ -151,6 +151,7 @@ function enterFunction(
   }
   const caller = frames[frames.length - 1]!;
   const callee = newFuncState(callsite, frames.length, index);
+  v.markAllScratched();
   setup(v, caller, callee, callsite);
   frames.push(callee);
 }
@@ -172,6 +173,7 @@ export function pushCallback(v: Verifier, insn: Insn, index: number, setup: Call
     const later = new VerifierState();
     const callee = newFuncState(MAIN_CALLSITE, 0, index);
     later.frames.push(callee);
+    v.markAllScratched();
     callee.asyncEntryCount = caller.asyncEntryCount + 1;
     v.pushPath(later, subprog.start, insnIdx, ' for async cb');
     setup(v, caller, callee, insnIdx);

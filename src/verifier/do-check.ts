@@ -44,6 +44,7 @@ export function checkFrom(v: Verifier, index: number): void {
   state.frames.push(newFuncState(MAIN_CALLSITE, 0, index));
   state.firstInsnIdx = subprog.start;
   v.state = state;
+  v.markAllScratched();
   v.insnIdx = subprog.start;
   v.prevLine = -1;
   v.explored = [];
@@ -157,7 +158,7 @@ function writeInsn(v: Verifier): void {
   writeLine(v, v.insnIdx);
   v.prevLogPosition = v.log.position;
   v.log.write(`${v.insnIdx}: ${insnText(v, v.insnIdx)}\n`);
-  v.prevInsnTextLength = v.log.position - v.prevLogPosition - 1;
+  v.prevInsnTextLength = v.log.position - v.prevLogPosition;
   v.prevLogPosition = v.log.position;
 }
 

@@ -23,6 +23,5 @@ const OPTIONS: DisasmOptions = {
 
 /** `(bf) r1 = r2`, as `print_bpf_insn` writes it. */
 export function insnText(v: Verifier, slot: number): string {
-  const code = v.insns[slot]!.code.toString(16).padStart(2, '0');
-  return `(${code}) ${disasmInsn(v.insns, slot, OPTIONS)}`;
+  return disasmInsn(v.insns, slot, OPTIONS);
 }

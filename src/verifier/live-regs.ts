@@ -6,6 +6,7 @@ import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import type { Verifier } from './context.js';
 import { programProto } from './helper-traits.js';
+import { insnText } from './insn-text.js';
 import { isHelperCall } from './subprogs.js';
 
 /** r0 to r5. */
@@ -36,6 +37,19 @@ export function computeLiveRegisters(v: Verifier): void {
     }
   }
   for (let i = 0; i < insns.length; i++) v.aux[i]!.liveRegs = before[i]!;
+  if (v.log.chatty) writeLiveRegs(v);
+}
+
+function writeLiveRegs(v: Verifier): void {
+  v.log.write('Live regs before insn:\n');
+  for (let i = 0; i < v.insns.length; i++) {
+    const { scc, liveRegs } = v.aux[i]!;
+    let text = scc === 0 ? '    ' : `${`${scc}`.padStart(3)} `;
+    text += `${`${i}`.padStart(3)}: `;
+    for (let reg = 0; reg < 10; reg++) text += (liveRegs & (1 << reg)) === 0 ? '.' : `${reg}`;
+    v.log.write(`${text} ${insnText(v, i)}\n`);
+    if (v.insns[i]!.code === C.LD_IMM64) i++;
+  }
 }
 
 function usedRegs(v: Verifier, insn: Insn): number {

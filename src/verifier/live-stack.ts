@@ -188,19 +188,26 @@ export class StackLiveness {
     const subprog = v.findSubprog(instance.start);
     const from = v.subprogs[subprog]!.postorderStart;
     const to = v.subprogs[subprog + 1]?.postorderStart ?? v.postorderCount;
+    let iterations = 0;
     for (let changed = true; changed; ) {
       changed = false;
-      for (const masks of instance.frames) {
+      iterations++;
+      for (let frame = 0; frame <= instance.depth; frame++) {
+        const masks = instance.frames[frame]!;
         if (masks === null) continue;
         for (let i = from; i < to; i++) {
-          if (this.#updateInsn(masks, instance.start, v.postorder[i]!)) changed = true;
+          if (this.#updateInsn(instance, frame, masks, v.postorder[i]!)) changed = true;
         }
       }
+    }
+    if (v.log.chatty) {
+      v.log.write(`(${instance.callsites.join(',')}) live stack update done in ${iterations} iterations\n`);
     }
     if (instance.depth > 0) this.#propagateOut(instance);
   }
 
-  #updateInsn(masks: Int32Array, start: number, insn: number): boolean {
+  #updateInsn(instance: FuncInstance, frame: number, masks: Int32Array, insn: number): boolean {
+    const { start } = instance;
     const { count, at: targets } = this.#v.successors;
     const n = count[insn]!;
     if (n === 0) return false;
@@ -230,11 +237,41 @@ export class StackLiveness {
     ) {
       return false;
     }
+    if (this.#v.log.chatty) {
+      this.#writeChange(instance, frame, insn, masks, [beforeLo, beforeHi, accLo, accHi]);
+    }
     masks[at + LIVE] = beforeLo;
     masks[at + LIVE + 1] = beforeHi;
     masks[at + WRITE_ACC] = accLo;
     masks[at + WRITE_ACC + 1] = accHi;
     return true;
+  }
+
+  /** Changes of what is live and written, at the places that Linux shows. */
+  #writeChange(
+    instance: FuncInstance,
+    frame: number,
+    insn: number,
+    masks: Int32Array,
+    next: readonly [number, number, number, number],
+  ): void {
+    const at = (insn - instance.start) * STRIDE;
+    const touches =
+      (masks[at + READ]! | masks[at + READ + 1]! | masks[at + WRITE]! | masks[at + WRITE + 1]!) !== 0;
+    if (!touches && insn !== instance.start && !this.#v.aux[insn]!.prunePoint) return;
+    const where = `(${instance.callsites.join(',')}) frame ${frame} insn ${insn} `;
+    const change = (what: string, word: number, low: number, high: number): void => {
+      const oldLow = masks[at + word]!;
+      const oldHigh = masks[at + word + 1]!;
+      if (oldLow === low && oldHigh === high) return;
+      const added = slotsText(low & ~oldLow, high & ~oldHigh);
+      const dropped = slotsText(oldLow & ~low, oldHigh & ~high);
+      const plus = added === '' ? '' : `+${what} ${added} `;
+      const minus = dropped === '' ? '' : `-${what} ${dropped}`;
+      this.#v.log.write(`${where}${plus}${minus}\n`);
+    };
+    change('live', LIVE, next[0], next[1]);
+    change('written', WRITE_ACC, next[2], next[3]);
   }
 
   /** What the function does to outer frames becomes what its call instruction does. */
@@ -254,6 +291,16 @@ export class StackLiveness {
     }
     this.#commit(outer);
   }
+}
+
+/** Slots of a mask by their offsets: `-8,-24`. */
+function slotsText(low: number, high: number): string {
+  const parts: number[] = [];
+  for (let i = 0; i < 64; i++) {
+    const bit = i < 32 ? low & (1 << i) : high & (1 << (i - 32));
+    if (bit !== 0) parts.push(-(i + 1) * 8);
+  }
+  return parts.join(',');
 }
 
 function markRead(instance: FuncInstance, frame: number, insn: number, low: number, high: number): void {

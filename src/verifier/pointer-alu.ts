@@ -35,6 +35,7 @@ import {
   copyScalar,
   hasInvalidOffset,
   isConst,
+  smin,
   sminNumber,
   subPointerOffset,
   syncBounds,
@@ -43,7 +44,8 @@ import {
 import { borrow, carry } from './scalar/pair.js';
 
 const MAX_VAR_OFF = 1 << 29;
-const S64_MIN = -(2 ** 63);
+/** High half of the smallest 64-bit number. */
+const S32_MIN = -0x80000000;
 
 const isInt32 = (x: number): boolean => x >= -0x80000000 && x <= 0x7fffffff;
 
@@ -120,9 +122,9 @@ function checkSane(v: Verifier, reg: Reg, type: number): void {
     v.invalid(`${regTypeText(type)} pointer offset ${reg.off} is not allowed`);
   }
   const min = sminNumber(reg);
-  if (min === S64_MIN) refuseUnbounded(v, type);
+  if (reg.sminHi === S32_MIN && reg.sminLo === 0) refuseUnbounded(v, type);
   if (min >= MAX_VAR_OFF || min <= -MAX_VAR_OFF) {
-    v.invalid(`value ${min} makes ${regTypeText(type)} pointer be out of bounds`);
+    v.invalid(`value ${smin(reg)} makes ${regTypeText(type)} pointer be out of bounds`);
   }
 }
 
