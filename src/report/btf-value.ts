@@ -3,7 +3,7 @@
  * JSON) with bigints where a number would lose digits; `valueText` writes them on one line.
  */
 import type { Btf } from '../object/btf/btf.js';
-import type { BtfComposite, BtfEnum, BtfInt, BtfTypeId } from '../object/btf/types.js';
+import type { BtfArray, BtfComposite, BtfEnum, BtfInt, BtfTypeId } from '../object/btf/types.js';
 
 export type BtfValue =
   | number
@@ -16,10 +16,29 @@ export type BtfValue =
 /** Deepest nesting that is followed; past it a value is shown as bytes. */
 const MAX_DEPTH = 32;
 
-/** The value of type `id` in `bytes`; what the bytes do not cover, or no type describes, comes as hex. */
-export function decodeValue(btf: Btf, id: BtfTypeId, bytes: Uint8Array, depth = 0): BtfValue {
+/** How many single values (numbers, or 16 bytes of text) may still be made; shared by what belongs to one report. */
+export interface ValueBudget {
+  left: number;
+}
+
+/** Bytes of text that count as one value. */
+const TEXT_UNIT = 16;
+
+/**
+ * The value of type `id` in `bytes`; what the bytes do not cover, or no type describes, comes as hex. What the budget
+ * does not cover is left out, and a text beginning with `…` stands in its place: a value may be as large as memory, and
+ * unions may show the same bytes any number of times.
+ */
+export function decodeValue(
+  btf: Btf,
+  id: BtfTypeId,
+  bytes: Uint8Array,
+  budget: ValueBudget,
+  depth = 0,
+): BtfValue {
   const type = btf.type(btf.skipModifiersAndTypedefs(id));
-  if (depth > MAX_DEPTH) return hex(bytes);
+  if (depth > MAX_DEPTH) return hexValue(bytes, budget);
+  if (--budget.left < 0) return leftOut(bytes.length, 'bytes');
   switch (type.kind) {
     case 'int':
       return bytes.length < type.size ? hex(bytes) : intValue(type, bytes);
@@ -31,29 +50,43 @@ export function decodeValue(btf: Btf, id: BtfTypeId, bytes: Uint8Array, depth = 
     case 'float':
       return floatValue(bytes, type.size);
     case 'array':
-      return arrayValue(btf, type.type, type.count, bytes, depth);
+      return arrayValue(btf, type, bytes, budget, depth);
     case 'struct':
     case 'union':
-      return compositeValue(btf, type, bytes, depth);
+      return compositeValue(btf, type, bytes, budget, depth);
     case 'datasec': {
       const entries = type.vars.map(({ type: variable, offset, size }) => {
         const of = btf.type(variable);
         const value =
           of.kind === 'var'
-            ? decodeValue(btf, of.type, bytes.subarray(offset, offset + size), depth + 1)
+            ? decodeValue(btf, of.type, bytes.subarray(offset, offset + size), budget, depth + 1)
             : '';
         return [of.name, value] as const;
       });
       return Object.fromEntries(entries);
     }
     default:
-      return hex(bytes);
+      return hexValue(bytes, budget);
   }
+}
+
+/** Bytes without a type, within the budget. */
+export function hexValue(bytes: Uint8Array, budget: ValueBudget): BtfValue {
+  return affords(bytes.length, budget) ? hex(bytes) : leftOut(bytes.length, 'bytes');
+}
+
+function affords(textBytes: number, budget: ValueBudget): boolean {
+  budget.left -= Math.ceil(textBytes / TEXT_UNIT);
+  return budget.left >= 0;
+}
+
+function leftOut(count: number, what: string): string {
+  return `… ${count} ${what}`;
 }
 
 /** One line: `{packets: 3, bytes: 180}`. */
 export function valueText(value: BtfValue): string {
-  if (typeof value === 'string') return /^0x[0-9a-f]+$/.test(value) ? value : JSON.stringify(value);
+  if (typeof value === 'string') return /^(0x[0-9a-f]+$|…)/.test(value) ? value : JSON.stringify(value);
   if (typeof value !== 'object') return value.toString();
   if (Array.isArray(value)) return `[${value.map(valueText).join(', ')}]`;
   const members = Object.entries(value).map(([name, member]) => `${name}: ${valueText(member)}`);
@@ -94,45 +127,78 @@ function floatValue(bytes: Uint8Array, size: number): BtfValue {
   return size === 4 ? view.getFloat32(0, true) : view.getFloat64(0, true);
 }
 
-function arrayValue(btf: Btf, elem: BtfTypeId, count: number, bytes: Uint8Array, depth: number): BtfValue {
-  const of = btf.type(btf.skipModifiersAndTypedefs(elem));
-  const size = btf.sizeOf(elem);
-  if (of.kind === 'int' && of.size === 1) {
-    const text = of.char || of.name === 'char' ? textOf(bytes) : undefined;
-    if (text !== undefined) return text;
+function arrayValue(
+  btf: Btf,
+  type: BtfArray,
+  bytes: Uint8Array,
+  budget: ValueBudget,
+  depth: number,
+): BtfValue {
+  const of = btf.type(btf.skipModifiersAndTypedefs(type.type));
+  const size = btf.sizeOf(type.type);
+  if (of.kind === 'int' && of.size === 1 && (of.char || of.name === 'char')) {
+    const text = textOf(bytes);
+    if (text !== undefined) return affords(text.length, budget) ? text : leftOut(bytes.length, 'bytes');
   }
-  const present = size === 0 ? 0 : Math.min(count, Math.floor(bytes.length / size));
-  return Array.from({ length: present }, (_, i) => {
-    return decodeValue(btf, elem, bytes.subarray(i * size, (i + 1) * size), depth + 1);
-  });
+  const present = size === 0 ? 0 : Math.min(type.count, Math.floor(bytes.length / size));
+  const values: BtfValue[] = [];
+  for (let i = 0; i < present; i++) {
+    if (budget.left <= 0) return [...values, leftOut(present - i, 'elements')];
+    values.push(decodeValue(btf, type.type, bytes.subarray(i * size, (i + 1) * size), budget, depth + 1));
+  }
+  return values;
+}
+
+/** Whether there is nothing but zeros. */
+export function isZero(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== 0) return false;
+  return true;
 }
 
 /** Printable text up to its NUL, if that is all there is to it. */
 function textOf(bytes: Uint8Array): string | undefined {
   const end = bytes.indexOf(0);
   const text = bytes.subarray(0, end < 0 ? bytes.length : end);
-  if (text.length === 0) return bytes.every((byte) => byte === 0) ? '' : undefined;
+  if (text.length === 0) return isZero(bytes) ? '' : undefined;
   return text.every((byte) => byte >= 0x20 && byte < 0x7f) ? Buffer.from(text).toString('latin1') : undefined;
 }
 
-function compositeValue(btf: Btf, type: BtfComposite, bytes: Uint8Array, depth: number): BtfValue {
+function compositeValue(
+  btf: Btf,
+  type: BtfComposite,
+  bytes: Uint8Array,
+  budget: ValueBudget,
+  depth: number,
+): BtfValue {
   const value: Record<string, BtfValue> = {};
-  type.members.forEach((member, index) => {
+  for (const [index, member] of type.members.entries()) {
+    if (budget.left <= 0) {
+      value['…'] = leftOut(type.members.length - index, 'members');
+      break;
+    }
     const of = btf.type(btf.skipModifiersAndTypedefs(member.type));
     const bits = bitsOf(of, member.bitfieldSize);
     const name = member.name || `(anon ${index})`;
     if (bits !== undefined) {
       const start = member.bitOffset + (of.kind === 'int' ? of.bitOffset : 0);
-      value[name] = bitfield(bytes, start, bits, of.kind === 'int' && of.signed);
-      return;
+      setMember(value, name, bitfield(bytes, start, bits, of.kind === 'int' && of.signed));
+      budget.left--;
+      continue;
     }
     const at = member.bitOffset / 8;
-    const inner = decodeValue(btf, member.type, bytes.subarray(at, at + btf.sizeOf(member.type)), depth + 1);
+    const covered = bytes.subarray(at, at + btf.sizeOf(member.type));
+    const inner = decodeValue(btf, member.type, covered, budget, depth + 1);
     // Members of an anonymous struct or union are the outer one's, as C sees them.
-    if (member.name === '' && typeof inner === 'object' && !Array.isArray(inner)) Object.assign(value, inner);
-    else value[name] = inner;
-  });
+    if (member.name === '' && typeof inner === 'object' && !Array.isArray(inner)) {
+      for (const [own, of] of Object.entries(inner)) setMember(value, own, of);
+    } else setMember(value, name, inner);
+  }
   return value;
+}
+
+/** As a property of its own, whatever its name: C allows `__proto__`. */
+function setMember(value: Record<string, BtfValue>, name: string, member: BtfValue): void {
+  Object.defineProperty(value, name, { value: member, enumerable: true, writable: true, configurable: true });
 }
 
 function bitsOf(type: { readonly kind: string } | BtfInt, declared: number): number | undefined {

@@ -9,7 +9,7 @@ import { StackMap } from '../kernel/bpf/stackmap.js';
 import type { Lab } from '../kernel/lab.js';
 import type { Btf } from '../object/btf/btf.js';
 import type { MapDef } from '../object/types.js';
-import { type BtfValue, decodeValue, hex, valueText } from './btf-value.js';
+import { type BtfValue, decodeValue, hexValue, isZero, type ValueBudget, valueText } from './btf-value.js';
 
 export interface MapEntry {
   readonly key?: BtfValue;
@@ -32,54 +32,73 @@ export interface MapDump {
 
 /** Entries of a map that are looked at: more is no reading matter. */
 const MAX_ENTRIES = 65536;
+/** Single values in the dump of all maps together: some 20 MB as JSON. */
+const MAX_VALUES = 2 ** 20;
+/** Characters of an entry's value in the text form. */
+const MAX_VALUE_TEXT = 2000;
 
 /** Contents of every map of an object, in the object's order. */
 export function dumpMaps(lab: Lab): MapDump[] {
-  return lab.maps.map((map, i) => dumpMap(lab, map, lab.object.maps[i]!));
+  const budget = { left: MAX_VALUES };
+  return lab.maps.map((map, i) => dumpMap(lab, map, lab.object.maps[i]!, budget));
 }
 
-function dumpMap(lab: Lab, map: BpfMap, def: MapDef): MapDump {
+function dumpMap(lab: Lab, map: BpfMap, def: MapDef, budget: ValueBudget): MapDump {
   const head = { name: def.name, type: mapTypeName(map.type), maxEntries: map.maxEntries };
   if (map instanceof RingbufMap || map instanceof PerfEventArrayMap) {
     return { ...head, entries: [], note: 'records are shown as output' };
   }
   if (map instanceof ProgArrayMap || map instanceof ArrayOfMapsMap) return { ...head, entries: slots(map) };
   if (map instanceof StackMap) return { ...head, entries: stacks(map) };
-  if (map instanceof QueueStackMap) {
-    const entries = [...map.values()].map((value) => valueEntry(lab, def, value));
-    return { ...head, entries };
-  }
   if (map.type === MapType.xskmap) return { ...head, entries: [], note: 'sockets cannot be read back' };
   const entries: MapEntry[] = [];
-  for (const { key, value } of lab.kernel.bpf.mapEntries(map)) {
-    if (entries.length === MAX_ENTRIES)
-      return { ...head, entries, note: `only the first ${MAX_ENTRIES} are shown` };
+  let cut = false;
+  for (const { key, value } of contents(lab, map)) {
+    cut = entries.length === MAX_ENTRIES || budget.left <= 0;
+    if (cut) break;
     entries.push({
-      key: decoded(lab.object.btf, def.btfKeyTypeId, key),
-      ...valueEntry(lab, def, value, map),
+      ...(key === undefined ? {} : { key: decoded(lab.object.btf, def.btfKeyTypeId, key, budget) }),
+      ...valueEntry(lab, def, map, value, budget),
     });
   }
   // A hash's own order is that of its buckets; by key it can be read, and compared.
   if (map instanceof HashMap) entries.sort(byKey);
-  return { ...head, entries };
+  return { ...head, entries, ...(cut ? { note: `only ${entries.length} entries are shown` } : {}) };
 }
 
-function valueEntry(lab: Lab, def: MapDef, value: Uint8Array, map?: BpfMap): MapEntry {
+function contents(
+  lab: Lab,
+  map: BpfMap,
+): Iterable<{ readonly key?: Uint8Array; readonly value: Uint8Array }> {
+  if (!(map instanceof QueueStackMap)) return lab.kernel.bpf.mapEntries(map);
+  return [...map.values()].map((value) => ({ value }));
+}
+
+function valueEntry(
+  lab: Lab,
+  def: MapDef,
+  map: BpfMap,
+  value: Uint8Array,
+  budget: ValueBudget,
+): Omit<MapEntry, 'key'> {
   const { btf } = lab.object;
-  const zero = value.every((byte) => byte === 0);
-  if (map?.perCpu !== true) return { value: decoded(btf, def.btfValueTypeId, value), zero };
+  const zero = isZero(value);
+  if (!map.perCpu) return { value: decoded(btf, def.btfValueTypeId, value, budget), zero };
   const stride = value.length / lab.kernel.cpus;
   const values = Array.from({ length: lab.kernel.cpus }, (_, cpu) => {
     const bytes = value.subarray(cpu * stride, cpu * stride + map.valueSize);
-    return decoded(btf, def.btfValueTypeId, bytes);
+    return decoded(btf, def.btfValueTypeId, bytes, budget);
   });
   return { values, zero };
 }
 
-function decoded(btf: Btf | undefined, id: number, bytes: Uint8Array): BtfValue {
-  if (btf !== undefined && id !== 0) return decodeValue(btf, id, bytes);
-  if (bytes.length === 4) return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-  return hex(bytes);
+function decoded(btf: Btf | undefined, id: number, bytes: Uint8Array, budget: ValueBudget): BtfValue {
+  if (btf !== undefined && id !== 0) return decodeValue(btf, id, bytes, budget);
+  if (bytes.length === 4) {
+    budget.left--;
+    return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  }
+  return hexValue(bytes, budget);
 }
 
 function slots(map: ProgArrayMap | ArrayOfMapsMap): MapEntry[] {
@@ -121,12 +140,17 @@ export function mapText(dump: MapDump, limit: number): string[] {
 
 function entryText(entry: MapEntry): string[] {
   const key = entry.key === undefined ? '' : `${valueText(entry.key)}: `;
-  if (entry.values === undefined) return [`  ${key}${valueText(entry.value ?? '')}`];
+  if (entry.values === undefined) return [`  ${key}${shortText(entry.value ?? '')}`];
   const blank = ' '.repeat(key.length);
-  const texts = entry.values.map((value, cpu) => ({ cpu, text: valueText(value) }));
+  const texts = entry.values.map((value, cpu) => ({ cpu, text: shortText(value) }));
   // A CPU on which nothing happened says nothing: its value is the same as that of all the others, zero.
   const busy = texts.filter(({ text }) => /[1-9]/.test(text));
   return (busy.length === 0 ? texts.slice(0, 1) : busy).map(({ cpu, text }, i) => {
     return `  ${i === 0 ? key : blank}cpu${cpu} ${text}`;
   });
+}
+
+function shortText(value: BtfValue): string {
+  const text = valueText(value);
+  return text.length <= MAX_VALUE_TEXT ? text : `${text.slice(0, MAX_VALUE_TEXT)} … (--json has more)`;
 }
