@@ -1,5 +1,6 @@
 /** Reading and writing the files that a user names, with one typed error for whatever goes wrong. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
+import { readWholeFile } from '../object/read-file.js';
 import { CliIoError } from './errors.js';
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -19,12 +20,13 @@ function ioError(file: string, error: unknown): CliIoError {
 /** Whole contents of `file`; `-` is standard input. */
 export function readInput(file: string): Uint8Array {
   try {
-    return new Uint8Array(readFileSync(file === '-' ? 0 : file));
+    return readWholeFile(file === '-' ? 0 : file);
   } catch (error) {
     throw ioError(file, error);
   }
 }
 
+/** Writes a file; there is no `-`, since standard output has the report. */
 export function writeOutput(file: string, bytes: Uint8Array | string): void {
   try {
     writeFileSync(file, bytes);

@@ -89,11 +89,14 @@ function exitCodeOf(error: unknown): number {
   return 1;
 }
 
-// A reader that closes the pipe early (`| head`) is no error.
+// A reader that closes the pipe early (`| head`) is no error; a full disk is.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  stderr.line(`bpflab: standard output: ${error.code === 'ENOSPC' ? 'no space left' : error.message}`);
+  process.exit(1);
 });
+// Nobody is left to tell; the exit code still says it.
+process.stderr.on('error', () => {});
 
 try {
   process.exitCode = await main(process.argv.slice(2));

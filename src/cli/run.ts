@@ -2,9 +2,9 @@
  * `bpflab run`: one run of a program on given input, by the conventions of `bpftool prog run` (BPF_PROG_TEST_RUN); on every
  * packet of a capture; or of raw instructions. Times are measured here, around the kernel.
  */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { MapType } from '../abi/map-types.js';
-import { type ProgType, progTypeByName, progTypeName } from '../abi/prog-types.js';
+import { progTypeName } from '../abi/prog-types.js';
 import type { RunTimer } from '../kernel/bpf/run-prog.js';
 import { takesPackets } from '../kernel/bpf/test-run.js';
 import type { TestRunAttr } from '../kernel/bpf/test-run-types.js';
@@ -27,26 +27,17 @@ import {
 import { UsageError } from './errors.js';
 import { readInput, writeOutput } from './files.js';
 import { stdout } from './output.js';
+import {
+  checkTogether,
+  cpuCount,
+  hexBytes,
+  positive,
+  progType,
+  type RunOptions,
+  repeatCount,
+} from './run-options.js';
 import { runRaw } from './run-raw.js';
-import { addTargetOptions, type TargetOptions, targetFor } from './target.js';
-
-interface Options extends TargetOptions {
-  readonly prog?: string;
-  readonly type?: ProgType;
-  readonly dataIn?: string;
-  readonly pcap?: string;
-  readonly hex?: Uint8Array;
-  readonly dataOut?: string;
-  readonly ctxIn?: string;
-  readonly ctxOut?: string;
-  readonly repeat?: number;
-  readonly cpus?: number;
-  readonly seed?: number;
-  readonly fuel?: number;
-  readonly raw?: string;
-  readonly mem?: Uint8Array;
-  readonly json?: boolean;
-}
+import { addTargetOptions, targetFor } from './target.js';
 
 const EXAMPLES = `
 Examples:
@@ -71,10 +62,10 @@ export function configure(command: Command): void {
       '--pcap <file>',
       'run on every packet of a capture (pcap, Ethernet); its times become the simulated time',
     )
-    .option('--data-out <file>', 'write the packet as the program left it')
+    .option('--data-out <file>', 'write the packet as the program left it (as bytes)')
     .option('--ctx-in <file>', 'context as bytes')
-    .option('--ctx-out <file>', 'write the context as the program left it')
-    .option('--repeat <n>', 'run so often on the same packet and context', positive)
+    .option('--ctx-out <file>', 'write the context as the program left it (as bytes)')
+    .option('--repeat <n>', 'run so often on the same packet and context', repeatCount)
     .option('--cpus <n>', 'CPUs of the simulated machine, 1 to 64 (default 4)', cpuCount)
     .option('--seed <n>', 'seed of random numbers (default 1)', positive)
     .option('--fuel <n>', 'instructions that a run may execute (default 100 million)', positive)
@@ -86,26 +77,24 @@ export function configure(command: Command): void {
     .option('--json', 'print JSON');
   addTargetOptions(command)
     .addHelpText('after', EXAMPLES)
-    .action((file: string | undefined, options: Options) => run(file, options));
+    .action((file: string | undefined, options: RunOptions) => run(file, options));
 }
 
-function run(file: string | undefined, options: Options): void {
+function run(file: string | undefined, options: RunOptions): void {
+  checkTogether(file, options);
   if (options.raw !== undefined) {
-    if (file !== undefined) throw new UsageError('USAGE_RAW', 'an object file and --raw exclude each other');
     runRaw(options.raw, options);
     return;
   }
-  if (file === undefined)
+  if (file === undefined) {
     throw new UsageError('USAGE_FILE', 'an object file, or --raw, is missing (try --help)');
-  const inputs = [options.dataIn, options.hex, options.pcap].filter((input) => input !== undefined);
-  if (inputs.length > 1)
-    throw new UsageError('USAGE_INPUT', '--data-in, --hex and --pcap exclude each other');
+  }
   const { lab, name } = load(file, options);
   if (options.pcap !== undefined) runCapture(lab, file, name, options.pcap, options);
   else runOnce(lab, file, name, options);
 }
 
-function load(file: string, options: Options): { lab: Lab; name: string } {
+function load(file: string, options: RunOptions): { lab: Lab; name: string } {
   const object = openObject(readInput(file), { file });
   const name = options.prog ?? onlyProgram(object);
   const target = targetFor(object, options);
@@ -159,10 +148,15 @@ class Stopwatch implements RunTimer {
   }
 }
 
-function runOnce(lab: Lab, file: string, name: string, options: Options): void {
+function runOnce(lab: Lab, file: string, name: string, options: RunOptions): void {
   const timer = new Stopwatch();
   const { repeat = 1 } = options;
   const dataIn = options.hex ?? (options.dataIn === undefined ? undefined : readInput(options.dataIn));
+  const prog = lab.prog(name);
+  if (dataIn === undefined && takesPackets(prog.type)) {
+    const what = `${progTypeName(prog.type)} programs run on a packet: give one with --hex, --data-in or --pcap`;
+    throw new UsageError('USAGE_INPUT', what, { symbol: name });
+  }
   const attr: TestRunAttr = {
     timer,
     ...(options.repeat === undefined ? {} : { repeat }),
@@ -174,7 +168,6 @@ function runOnce(lab: Lab, file: string, name: string, options: Options): void {
   const { dataOut, ctxOut } = result;
   if (options.dataOut !== undefined) writeOutput(options.dataOut, dataOut ?? new Uint8Array(0));
   if (options.ctxOut !== undefined) writeOutput(options.ctxOut, ctxOut ?? new Uint8Array(0));
-  const prog = lab.prog(name);
   const report: SingleRun = {
     file,
     ...programOf(prog),
@@ -191,7 +184,7 @@ function runOnce(lab: Lab, file: string, name: string, options: Options): void {
   else stdout.line(singleText(report, (text) => stdout.style('bold', text)));
 }
 
-function runCapture(lab: Lab, file: string, name: string, capture: string, options: Options): void {
+function runCapture(lab: Lab, file: string, name: string, capture: string, options: RunOptions): void {
   const frames = readCapture(capture);
   const prog = lab.prog(name);
   if (!takesPackets(prog.type)) {
@@ -240,32 +233,4 @@ function readCapture(file: string): ReturnType<typeof readPcap> {
   } catch (error) {
     throw error instanceof PcapError ? error.within({ file }) : error;
   }
-}
-
-function positive(text: string): number {
-  const number = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(number) || number < 1) {
-    throw new InvalidArgumentError('A positive whole number is wanted.');
-  }
-  return number;
-}
-
-function cpuCount(text: string): number {
-  const count = positive(text);
-  if (count > 64) throw new InvalidArgumentError('There can be 1 to 64 CPUs.');
-  return count;
-}
-
-function progType(name: string): ProgType {
-  const type = progTypeByName(name);
-  if (type === undefined) throw new InvalidArgumentError('Linux has no such program type.');
-  return type;
-}
-
-export function hexBytes(text: string): Uint8Array {
-  const digits = text.replaceAll(/0x|[\s:]/g, '');
-  if (digits.length % 2 !== 0 || /[^0-9a-f]/i.test(digits)) {
-    throw new InvalidArgumentError('Pairs of hex digits are wanted.');
-  }
-  return new Uint8Array(Buffer.from(digits, 'hex'));
 }

@@ -3,7 +3,7 @@
  * first.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
@@ -12,6 +12,8 @@ const FOLDER = mkdtempSync(join(tmpdir(), 'bpflab-cli-'));
 const COUNTER = 'programs/xdp_counter.bpf.o';
 const CAPTURE = 'programs/data/traffic.pcap';
 const ARP = 'ffffffffffff0200000000010806'.padEnd(120, '0');
+
+const RETURN_7 = 'b7000000070000009500000000000000';
 
 interface Outcome {
   readonly status: number | null;
@@ -60,7 +62,7 @@ describe('what is done exits with 0', () => {
     { args: ['btf', COUNTER, 'dump', '--format', 'c'], output: /struct counter \{/ },
     { args: ['run', COUNTER, '--hex', ARP], output: /XDP_PASS/ },
     { args: ['run', COUNTER, '--pcap', CAPTURE], output: /XDP_PASS 64/ },
-    { args: ['run', '--raw', 'b7000000070000009500000000000000'], output: /^r0 = 7/ },
+    { args: ['run', '--raw', RETURN_7], output: /^r0 = 7/ },
     {
       args: ['run', '--raw', '-'],
       output: /^r0 = 7/,
@@ -95,13 +97,24 @@ describe('what is refused, faults or is called wrongly says so in one line', () 
     [['btf', 'README.md'], 1, /^bpflab: README\.md/],
     [['run', COUNTER, '--hex', '00'], 1, /^bpflab: /],
     [['run', COUNTER, '--pcap', 'README.md'], 1, /^bpflab: README\.md/],
+    [['run', COUNTER, '--hex', ARP, '--fuel', '1'], 1, /^bpflab: count_packets, insn \d+: out of fuel, not/],
+    [['run', COUNTER, '--hex', ARP, '--data-out', 'no-such/x'], 1, /^bpflab: no-such\/x: no such file/],
     [['run', '--raw', '0500ffff000000009500000000000000', '--fuel', '1000'], 1, /fuel/],
     [['run', '--raw', '7900000000000000', '--mem', '00'], 1, /^bpflab: /],
     [['run', '--raw', 'zz'], 2, /^bpflab: /],
     [['run'], 2, /^bpflab: .*missing/],
     [['run', 'programs/xdp_dispatch.bpf.o'], 2, /choose a program with --prog: ipv4_stage/],
     [['run', COUNTER, '--hex', ARP, '--pcap', CAPTURE], 2, /exclude each other/],
+    [['run', COUNTER, '--data-in', 'x', '--hex', ARP], 2, /--data-in and --hex exclude each other/],
+    [['run', COUNTER, '--pcap', CAPTURE, '--data-out', 'x'], 2, /--pcap and --data-out exclude each other/],
+    [['run', COUNTER, '--data-in', '-', '--ctx-in', '-'], 2, /standard input/],
+    [['run', COUNTER, '--hex', ARP, '--data-out', '-'], 2, /--json/],
+    [['run', COUNTER, '--mem', '00'], 2, /--mem goes with --raw/],
+    [['run', COUNTER], 2, /count_packets: xdp programs run on a packet: give one/],
+    [['run', COUNTER, '--raw', '00'], 2, /exclude each other/],
+    [['run', '--raw', RETURN_7, '--ctx-in', 'x'], 2, /--raw has no use for --ctx-in/],
     [['run', COUNTER, '--repeat', 'many'], 2, /^bpflab: /],
+    [['run', COUNTER, '--repeat', '4294967296'], 2, /^bpflab: /],
     [['inspect'], 2, /^bpflab: missing required argument 'file'/],
     [['inspect', '--nonsense', COUNTER], 2, /^bpflab: unknown option '--nonsense'/],
     [['disasm', COUNTER, '--dialect', 'intel'], 2, /^bpflab: .*--dialect/],
@@ -114,6 +127,27 @@ describe('what is refused, faults or is called wrongly says so in one line', () 
     expect(outcome.stderr).not.toMatch(/internal error|\n\s+at /);
     expect(outcome.status).toBe(status);
   });
+
+  test('inspect goes on with the other files', () => {
+    const { status, stdout, stderr } = bpflab(['inspect', 'README.md', COUNTER]);
+    expect(stderr).toMatch(/^bpflab: README\.md: .*\n$/);
+    expect(stdout).toMatch(/xdp_counter/);
+    expect(status).toBe(1);
+  });
+
+  if (process.platform === 'linux') {
+    test('files without an end, standard output without room', () => {
+      expect(bpflab(['inspect', '/dev/zero']).stderr).toBe('bpflab: /dev/zero: more than 256 MiB\n');
+      const full = openSync('/dev/full', 'w');
+      const { status, stderr } = spawnSync(process.execPath, ['dist/cli/main.js', '--help'], {
+        stdio: ['ignore', full, 'pipe'],
+        encoding: 'utf8',
+      });
+      closeSync(full);
+      expect(stderr).toBe('bpflab: standard output: no space left\n');
+      expect(status).toBe(1);
+    });
+  }
 
   test('no command at all shows the help and exits with 2', () => {
     const { status, stderr } = bpflab([]);
@@ -135,7 +169,7 @@ describe('JSON', () => {
   });
 
   test('run --raw gives r0, instructions and the time', () => {
-    const result = json(['run', '--raw', 'b7000000070000009500000000000000', '--json']);
+    const result = json(['run', '--raw', RETURN_7, '--json']);
     expect(result).toMatchObject({ r0: '7', instructions: 2, timeNs: expect.any(Number) });
   });
 

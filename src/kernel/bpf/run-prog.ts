@@ -46,8 +46,7 @@ export function runProg(kernel: Kernel, prog: BpfProg, start: StartOptions, opti
 /** The error for a fault; `source` is the source line it lies in, where that is known. */
 export function faultError(fault: Fault, source?: string): ProgramFaultError {
   const code = `FAULT_${fault.kind.toUpperCase().replaceAll('-', '_')}`;
-  const what = fault.kind === 'out-of-fuel' ? `out of fuel, ${fault.detail}` : fault.detail;
-  const detail = source === undefined ? what : `${what} (${source})`;
+  const detail = source === undefined ? fault.detail : `${fault.detail} (${source})`;
   return new ProgramFaultError(code, detail, { symbol: fault.program, insn: fault.insn });
 }
 

@@ -2,7 +2,8 @@
  * Where target types come from: a file, the running kernel, or the small set that ships with the
  * library. The only part of BTF that reads files.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
+import { readWholeFile } from '../read-file.js';
 import { Btf } from './btf.js';
 import { elfSection, isElf } from './elf-btf.js';
 import { EMBEDDED_BTF, EMBEDDED_BTF_SIZE } from './embedded/data.js';
@@ -61,7 +62,7 @@ export function btfFromBytes(bytes: Uint8Array, file: string, base?: Btf): Btf {
 
 function readBytes(path: string): Uint8Array {
   try {
-    return readFileSync(path);
+    return readWholeFile(path);
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code;
     throw new BtfError('BTF_NOT_FOUND', `cannot be read (${reason})`, { file: path });
