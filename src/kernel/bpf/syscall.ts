@@ -9,7 +9,7 @@ import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
 import { MapType, mapTypeName } from '../../abi/map-types.js';
 import { type ProgType, progTypeName } from '../../abi/prog-types.js';
 import type { LoadableProgram } from '../../object/types.js';
-import type { HelperResolver, ImmResolver, Region } from '../../vm/index.js';
+import { type HelperResolver, type ImmResolver, type Region, VmMemoryError } from '../../vm/index.js';
 import { SyscallError, UnsupportedError } from '../errors.js';
 import type { Machine } from '../machine.js';
 import { ArrayOfMapsMap, ProgArrayMap } from './fd-array.js';
@@ -50,7 +50,12 @@ export class BpfSyscalls {
       throw SyscallError.of('EINVAL', `map ${attr.name}: BPF_F_RDONLY and BPF_F_WRONLY exclude each other`);
     }
     Class.check(attr);
-    return new Class(attr, this.kernel);
+    try {
+      return new Class(attr, this.kernel);
+    } catch (error) {
+      if (!(error instanceof VmMemoryError)) throw error;
+      throw SyscallError.of('ENOMEM', `map ${attr.name}: ${error.detail}`);
+    }
   }
 
   /** BPF_MAP_FREEZE. */
