@@ -86,7 +86,7 @@ describe('what is too much to show', () => {
   });
 
   test('unions of unions do not double for ever', () => {
-    const types = [u8];
+    const types: BtfType[] = [u8];
     for (let id = 2; id <= 31; id++) {
       types.push(
         struct('union', `u${id}`, 1, [
