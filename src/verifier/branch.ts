@@ -141,8 +141,8 @@ function isNotNull(reg: Reg): boolean {
 function fork(v: Verifier, insn: Insn, op: number, byReg: boolean, is32: boolean, dst: Reg, src: Reg): void {
   const { state } = v;
   const linked: LinkedReg[] = [];
-  if (byReg && src.type === SCALAR_VALUE && src.id !== 0) collectLinked(state, src.id, linked);
-  if (dst.type === SCALAR_VALUE && dst.id !== 0) collectLinked(state, dst.id, linked);
+  if (byReg && src.type === SCALAR_VALUE && src.id !== 0) collectLinked(v, src.id, linked);
+  if (dst.type === SCALAR_VALUE && dst.id !== 0) collectLinked(v, dst.id, linked);
   if (linked.length > 1) v.pushHistory(state, 0, linked);
   const other = cloneState(state);
   v.pushPath(other, v.insnIdx + insn.off + 1, v.insnIdx);

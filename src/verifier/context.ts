@@ -50,6 +50,8 @@ export class InsnAux {
   /** `bpf_loop` could be inlined: always the same callback, and no flags. */
   loopInline: 'unknown' | 'yes' | 'no' = 'unknown';
   loopSubprog = -1;
+  /** Some path came by. */
+  seen = false;
   reservedChecked = false;
 }
 

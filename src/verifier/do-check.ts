@@ -128,6 +128,7 @@ function explore(v: Verifier): void {
       }
       if (log.verbose) writeInsn(v);
       prevInsn = v.insnIdx;
+      aux.seen = true;
       v.liveness.beginInsn(v.insnIdx);
       const outcome = checkInsn(v, insns[v.insnIdx]!);
       v.liveness.commitInsn();

@@ -130,7 +130,7 @@ function simulate(v: Verifier, insn: Insn, proto: HelperProto, meta: CallMeta): 
 }
 
 function simulateLoop(v: Verifier, insn: Insn, meta: CallMeta): void {
-  if (isNullScalar(v.reg(4))) markLoopFlags(v, meta.subprog);
+  noteLoop(v, meta.subprog);
   markChainPrecision(v, 1);
   const { frame } = v;
   if (frame.callbackDepth < umaxNumber(v.reg(1))) {
@@ -144,14 +144,12 @@ function simulateLoop(v: Verifier, insn: Insn, meta: CallMeta): void {
 }
 
 /** Whether the loop could be inlined is found out on the way; its flags then count as needed. */
-function markLoopFlags(v: Verifier, subprog: number): void {
+function noteLoop(v: Verifier, subprog: number): void {
   const aux = v.aux[v.insnIdx]!;
   if (aux.loopInline === 'no') return;
-  markChainPrecision(v, 4);
-  if (aux.loopInline !== 'unknown' && aux.loopSubprog !== subprog) {
-    aux.loopInline = 'no';
-    return;
-  }
-  aux.loopInline = 'yes';
+  const noFlags = isNullScalar(v.reg(4));
+  if (noFlags) markChainPrecision(v, 4);
+  const sameCallback = aux.loopInline === 'unknown' || aux.loopSubprog === subprog;
+  aux.loopInline = noFlags && sameCallback ? 'yes' : 'no';
   aux.loopSubprog = subprog;
 }

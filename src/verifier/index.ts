@@ -8,6 +8,7 @@ import { Verifier } from './context.js';
 import { checkFrom } from './do-check.js';
 import { attachProblem, loadProblem, RECORDED_CONFIG } from './env/index.js';
 import { markFastcallPatterns, shrinkFastcallStack } from './fastcall.js';
+import { finalStackDepths } from './final-depth.js';
 import { computeLiveRegisters } from './live-regs.js';
 import { StackLiveness } from './live-stack.js';
 import { LOG_STATS } from './log.js';
@@ -98,9 +99,10 @@ function checkGlobals(v: Verifier): void {
 }
 
 function result(v: Verifier, verdict: Verdict, errno: number, message: string): VerifyResult {
-  const stackDepth = v.subprogs.map((subprog) => subprog.stackDepth).join('+');
-  if ((v.log.level & LOG_STATS) !== 0) {
-    v.log.write(`stack depth ${stackDepth}\n`);
+  const depths = verdict === 'accept' ? finalStackDepths(v) : v.subprogs.map((subprog) => subprog.stackDepth);
+  const stackDepth = depths.join('+');
+  if ((v.log.level & LOG_STATS) !== 0) v.log.write(`stack depth ${stackDepth}\n`);
+  if (v.log.level !== 0) {
     v.log.write(
       `processed ${v.insnProcessed} insns (limit 1000000) max_states_per_insn ${v.maxStatesPerInsn} ` +
         `total_states ${v.totalStates} peak_states ${v.peakStates} mark_read 0\n`,

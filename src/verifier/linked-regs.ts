@@ -2,10 +2,11 @@
  * Registers and spilled registers that share an id hold the same number, or one a constant away: what a branch teaches
  * of one holds for all. Models `collect_linked_regs` and `sync_linked_regs` of Linux 6.18.
  */
+import type { Verifier } from './context.js';
 import { ADD_CONST, ADD_CONST32, copyReg, ID_MASK, type Reg, unlink } from './reg.js';
 import { SCALAR_VALUE } from './reg-type.js';
 import { addScalar, Scalar, setConst, syncBounds, zext32To64 } from './scalar/index.js';
-import type { LinkedReg, VerifierState } from './state.js';
+import { frameInsnIdx, type LinkedReg, type VerifierState } from './state.js';
 
 /** More than these are cut loose. */
 const MAX_LINKED = 6;
@@ -23,11 +24,16 @@ function collect(
   else unlink(reg);
 }
 
-export function collectLinked(state: VerifierState, linkId: number, found: LinkedReg[]): void {
+/** Registers that no path reads any more are left alone. */
+export function collectLinked(v: Verifier, linkId: number, found: LinkedReg[]): void {
   const id = linkId & ID_MASK;
-  for (let i = state.frames.length - 1; i >= 0; i--) {
+  const { state } = v;
+  for (let i = state.curframe; i >= 0; i--) {
     const { regs, stack } = state.frames[i]!;
-    for (let r = 0; r < 10; r++) collect(found, regs[r]!, id, i, r, true);
+    const { liveRegs } = v.aux[frameInsnIdx(state, i)]!;
+    for (let r = 0; r < 10; r++) {
+      if ((liveRegs & (1 << r)) !== 0) collect(found, regs[r]!, id, i, r, true);
+    }
     for (let spi = 0; spi < stack.length; spi++) {
       const slot = stack[spi]!;
       if (slot.reg !== null && slot.isSpilled) collect(found, slot.reg, id, i, spi, false);

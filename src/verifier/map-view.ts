@@ -32,7 +32,7 @@ export class MapView {
     this.maxEntries = map.maxEntries;
     this.mapFlags = map.mapFlags;
     this.mapExtra = map.mapExtra ?? 0n;
-    this.inner = map.inner === undefined ? undefined : new MapView(map.inner);
+    this.inner = map.inner === undefined ? undefined : new MapView({ ...map.inner, name: '' });
     this.data = map.data;
     this.frozen = map.frozen === true;
     this.btf = map.btf;
