@@ -15,6 +15,7 @@ import {
   NO_CAPABILITIES,
   type ProgEnv,
   RECORDED_CONFIG,
+  RT_CONFIG,
 } from './env/index.js';
 import { ERRNO } from './errno.js';
 import type { StackLiveness } from './live-stack.js';
@@ -191,7 +192,7 @@ export class Verifier {
       sleepable: this.sleepable,
       gpl: this.gplCompatible,
       capabilities: request.privileged === false ? NO_CAPABILITIES : FULL_CAPABILITIES,
-      config: RECORDED_CONFIG,
+      config: request.policy?.preemptRt === true ? RT_CONFIG : RECORDED_CONFIG,
     };
     this.btf = request.btf;
     this.log = new VerifierLog(request.logLevel ?? 0);

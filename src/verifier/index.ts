@@ -1,23 +1,8 @@
 /**
- * The verifier: would Linux 6.18 load this program? `verify` takes what `bpf(BPF_PROG_LOAD)` is given and answers with a
- * verdict, the errno and the log; it never throws for a rejected program. No engine, no simulated kernel, no Node.
+ * The verifier's face, `bpflab/verifier`: judging programs, as requests or out of objects, for a kernel profile. No
+ * engine, no simulated kernel, no Node.
  */
-import { BpflabError } from '../errors.js';
-import { checkCfg, computePostorder, computeScc, findSuccessors } from './cfg.js';
-import { Verifier } from './context.js';
-import { checkFrom } from './do-check.js';
-import { attachProblem, loadProblem, RECORDED_CONFIG } from './env/index.js';
-import { markFastcallPatterns, shrinkFastcallStack } from './fastcall.js';
-import { finalStackDepths } from './final-depth.js';
-import { computeLiveRegisters } from './live-regs.js';
-import { StackLiveness } from './live-stack.js';
-import { LOG_STATS } from './log.js';
-import { scanInsns } from './scan.js';
-import { checkMaxStackDepth } from './stack-depth.js';
-import { addSubprogs, checkFuncInfo, checkFuncInfoEarly, checkSubprogs } from './subprogs.js';
-import type { Verdict, VerifyRequest, VerifyResult } from './types.js';
-import { Rejection, Unsupported } from './verdict.js';
-
+export { type BtfSource, requestFromJson } from './raw-request.js';
 export type {
   Verdict,
   VerifyFuncInfo,
@@ -27,97 +12,4 @@ export type {
   VerifyRequest,
   VerifyResult,
 } from './types.js';
-
-/** Judges a program. Deterministic: the same request gives the same result. */
-export function verify(request: VerifyRequest): VerifyResult {
-  const v = new Verifier(request);
-  try {
-    run(v);
-    return result(v, 'accept', 0, '');
-  } catch (error) {
-    if (error instanceof Rejection) return result(v, 'reject', error.errno, v.firstError ?? '');
-    if (error instanceof Unsupported) return result(v, 'unsupported', 0, error.feature);
-    // Types that refer to nothing, or to themselves, show up where they are used.
-    if (error instanceof BpflabError) return result(v, 'unsupported', 0, error.message);
-    throw error;
-  }
-}
-
-function run(v: Verifier): void {
-  const { request } = v;
-  if (request.privileged === false) v.unsupported('unprivileged loads');
-  const problem = loadProblem({
-    progType: request.progType,
-    expectedAttachType: request.expectedAttachType ?? 0,
-    attachBtfId: request.attachBtfId ?? 0,
-    insnCount: request.insns.length,
-    capabilities: v.env.capabilities,
-    config: RECORDED_CONFIG,
-  });
-  if (problem !== undefined) v.reject(problem.errno, problem.message === '' ? undefined : problem.message);
-  checkFuncInfoEarly(v);
-  addSubprogs(v);
-  checkSubprogs(v);
-  checkFuncInfo(v);
-  scanInsns(v);
-  checkCfg(v);
-  findSuccessors(v);
-  computePostorder(v);
-  v.liveness = new StackLiveness(v);
-  checkAttach(v);
-  computeScc(v);
-  computeLiveRegisters(v);
-  markFastcallPatterns(v);
-  checkFrom(v, 0);
-  checkGlobals(v);
-  shrinkFastcallStack(v);
-  checkMaxStackDepth(v);
-}
-
-function checkAttach(v: Verifier): void {
-  const id = v.request.attachBtfId ?? 0;
-  if (id !== 0) v.unsupported('program attached by BTF id');
-  const problem = attachProblem(v.env, id);
-  if (problem !== undefined) v.reject(problem.errno, problem.message === '' ? undefined : problem.message);
-}
-
-/** Global functions that were called, and those that they call, each for any arguments. */
-function checkGlobals(v: Verifier): void {
-  if (!v.hasFuncInfo) return;
-  for (let again = true; again; ) {
-    again = false;
-    v.subprogs.forEach((subprog, i) => {
-      if (i === 0 || !subprog.isGlobal || !subprog.called || subprog.verified) return;
-      checkFrom(v, i);
-      if (v.log.verbose) {
-        v.log.write(`Func#${i} ('${subprog.name}') is safe for any args that match its prototype\n`);
-      }
-      subprog.verified = true;
-      again = true;
-    });
-  }
-}
-
-function result(v: Verifier, verdict: Verdict, errno: number, message: string): VerifyResult {
-  const depths = verdict === 'accept' ? finalStackDepths(v) : v.subprogs.map((subprog) => subprog.stackDepth);
-  const stackDepth = depths.join('+');
-  if ((v.log.level & LOG_STATS) !== 0) v.log.write(`stack depth ${stackDepth}\n`);
-  if (v.log.level !== 0) {
-    v.log.write(
-      `processed ${v.insnProcessed} insns (limit 1000000) max_states_per_insn ${v.maxStatesPerInsn} ` +
-        `total_states ${v.totalStates} peak_states ${v.peakStates} mark_read 0\n`,
-    );
-  }
-  return {
-    verdict,
-    errno,
-    message: message.split('\n')[0] ?? '',
-    insn: verdict === 'accept' ? undefined : v.insnIdx,
-    processed: v.insnProcessed,
-    maxStatesPerInsn: v.maxStatesPerInsn,
-    totalStates: v.totalStates,
-    peakStates: v.peakStates,
-    stackDepth,
-    log: v.log.text(),
-  };
-}
+export { verify } from './verify.js';

@@ -47,6 +47,8 @@ export interface VerifyLineInfo {
 export interface VerifyPolicy {
   /** Hash maps that allocate elements at run time, in tracing programs. Default `none`: Linux 6.18. */
   readonly prealloc?: PreallocPolicy;
+  /** CONFIG_PREEMPT_RT, with what Linux 6.18 forbids there. Default false. */
+  readonly preemptRt?: boolean;
   /** Accepted verdicts rest on the kernel's BTF; ids of attach targets and kfuncs refer to it. */
   readonly vmlinux?: Btf;
 }
@@ -97,4 +99,6 @@ export interface VerifyResult {
   /** Stack bytes of each subprogram, joined by `+`, as the log shows them. */
   readonly stackDepth: string;
   readonly log: string;
+  /** A byte a slot: 1 where some path came by. */
+  readonly reached: Uint8Array;
 }

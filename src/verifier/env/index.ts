@@ -36,4 +36,5 @@ export {
   type ProgEnv,
   RECORDED_CONFIG,
   type Refusal,
+  RT_CONFIG,
 } from './types.js';

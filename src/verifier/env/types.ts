@@ -80,3 +80,6 @@ export const FULL_CONFIG: EnvConfig = {
 
 /** The 6.18 whose verdicts the recorded corpora hold: none of those. */
 export const RECORDED_CONFIG: EnvConfig = { features: new Set<KernelFeature>() };
+
+/** The same with PREEMPT_RT. */
+export const RT_CONFIG: EnvConfig = { features: new Set<KernelFeature>(['preempt_rt']) };
