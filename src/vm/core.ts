@@ -15,6 +15,8 @@ export interface Core {
   begin(pc: number, top: number, checked: number): void;
   /** Pushes a frame for the function at cell `target`: −1, or why it cannot. */
   push(checked: number, target: number, back: number, kind: number): number;
+  /** Starts the loop helper of an index, whose call ends at the current position: −1, or a stop. */
+  beginLoop(checked: number, index: number): number;
   /** Opens (−1) or closes (0) the current frame's stack. */
   shadowCurrentFrame(value: number): void;
 }
@@ -25,6 +27,8 @@ export interface CoreHost {
   plain(index: number): number;
   /** Cell of the program that a tail call leads to, 0 to fall through. */
   tail(index: number): number;
+  /** Cell of the callback that a loop helper's arguments name, 0 when r0 is in the hot block already. */
+  loop(index: number): number;
 }
 
 let compiled: object | undefined;
@@ -38,6 +42,6 @@ function bytesOf(base64: string): Uint8Array {
 
 export function instantiateCore(memory: WasmMemory, host: CoreHost): Core {
   compiled ??= new Module(bytesOf(CORE_WASM_BASE64));
-  const imports = { env: { memory }, host: { plain: host.plain, tail: host.tail } };
+  const imports = { env: { memory }, host: { plain: host.plain, tail: host.tail, loop: host.loop } };
   return new Instance(compiled, imports).exports as unknown as Core;
 }

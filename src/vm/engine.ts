@@ -10,7 +10,7 @@ import { VmMemoryError, VmStateError } from './errors.js';
 import { Execution, type ExecutionHost, type StopReason } from './execution.js';
 import { fuse } from './fuse.js';
 import { HelperCall } from './helper-call.js';
-import type { HelperDef, LoadOptions } from './helpers.js';
+import type { HelperDef, LoadOptions, LoopHelper } from './helpers.js';
 import { EngineMemory } from './memory.js';
 import { Program } from './program.js';
 import { countCells, translate, writeCells } from './translate.js';
@@ -53,6 +53,7 @@ export class Engine implements ExecutionHost {
     this.core = instantiateCore(this.memory.wasm, {
       plain: this.plainEntry(),
       tail: (index) => this.tail(index),
+      loop: (index) => this.owner!.loopFunction(this.helpers[index] as LoopHelper),
     });
   }
 
@@ -149,7 +150,7 @@ export class Engine implements ExecutionHost {
     let index = this.helperIndices.get(helper);
     if (index === undefined) {
       index = this.helpers.push(helper) - 1;
-      this.plainRuns.push(helper.kind === 'plain' ? helper.run : notPlain);
+      this.plainRuns.push(helper.kind === 'plain' || helper.kind === 'indexed' ? helper.run : notPlain);
       this.helperIndices.set(helper, index);
     }
     return index;

@@ -33,7 +33,7 @@ import {
 import type { Core } from './core.js';
 import { HelperFault, VmStateError } from './errors.js';
 import { type HelperCall, setHalves } from './helper-call.js';
-import type { FlowResult, HelperDef } from './helpers.js';
+import type { FlowResult, HelperDef, LoopHelper } from './helpers.js';
 import type { EngineMemory } from './memory.js';
 import { cellOfFunction, type Program } from './program.js';
 import type { Caller, Fault, FaultKind, Region, RegValue, RunResult, StartOptions } from './types.js';
@@ -65,6 +65,7 @@ export interface ExecutionHost {
   switchTo(execution: Execution): void;
   programAt(cell: number): Program | undefined;
   helperAt(index: number): HelperDef;
+  helperIndex(helper: HelperDef): number;
   askReslice(): void;
   takeStop(): StopReason;
   release(execution: Execution): void;
@@ -297,6 +298,17 @@ export class Execution implements Caller {
     return cell;
   }
 
+  /** @internal What the core asks before a loop: cell of the function in r2, or 0 once r0 is what the helper gives. */
+  loopFunction({ limit, tooMany, badFlags }: LoopHelper): number {
+    const { call } = this.engine;
+    const count = call.argU32(1);
+    if ((call.i32[8]! | call.i32[9]!) !== 0) call.setR0(badFlags);
+    else if (count > limit) call.setR0(tooMany);
+    else if (count === 0) call.setR0(0);
+    else return this.functionCell(call.arg(2));
+    return 0;
+  }
+
   /** What came of the run. */
   result(): RunResult {
     const { fault } = this;
@@ -460,10 +472,15 @@ export class Execution implements Caller {
       this.flow = helper;
       return 'flow';
     }
-    if (helper?.kind === 'plain') {
+    if (helper?.kind === 'plain' || helper?.kind === 'indexed') {
       const result = helper.run(this.engine.call);
       if (result !== undefined) this.setReg(0, result);
       return 'call';
+    }
+    if (helper?.kind === 'loop') {
+      const { core } = this.engine;
+      const stop = core.beginLoop(this.program.checked ? 1 : 0, this.engine.helperIndex(helper));
+      return stop === STOP_DEPTH ? this.classify(stop) : 'call';
     }
     return this.stopped('bad-call', `no helper or function 0x${value.toString(16)} to call`, back - CELL);
   }

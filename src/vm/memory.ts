@@ -7,6 +7,7 @@
 import { BlockAllocator } from './allocator.js';
 import {
   SHADOW_ALL,
+  SHADOW_DESCRIPTOR,
   SHADOW_NONE,
   SHADOW_READ,
   SHADOW_READ_ALL,
@@ -18,7 +19,7 @@ import {
 } from './core/layout.js';
 import { SHADOW_BASE } from './core.wasm.js';
 import { VmMemoryError } from './errors.js';
-import type { Access, Region } from './types.js';
+import type { Access, IndexedElements, Region } from './types.js';
 import { Memory, type WasmMemory } from './webassembly.js';
 
 const PAGE = 65536;
@@ -162,6 +163,18 @@ export class EngineMemory {
     if (rest === 0) return;
     const flags = access === 'none' ? 0 : access === 'read' ? SHADOW_READ : SHADOW_READ | SHADOW_WRITE;
     this.u8[end] = flags === 0 ? SHADOW_NONE : flags | rest;
+  }
+
+  /**
+   * Makes the first `DESCRIPTOR_SIZE` bytes at `offset` (a multiple of 8, which no program may touch) the descriptor
+   * of elements that `indexed` helpers find by number.
+   */
+  describe(offset: number, elements: IndexedElements): void {
+    const { count, stride, base, copyWord = 0, copyStride = 0 } = elements;
+    const { i32 } = this;
+    const words = [count, stride, base, copyWord, copyStride];
+    for (let i = 0; i < words.length; i++) i32[(offset >> 2) + i] = words[i]!;
+    this.u8[SHADOW_BASE + (offset >>> 3)] = SHADOW_DESCRIPTOR;
   }
 
   /** Memory offset of a virtual address, or −1 when `size` bytes from there do not lie in the window. */

@@ -1,13 +1,12 @@
 /**
  * A program in the engine: its cells in memory, and the way back from a cell to the instruction slot.
  */
-import { CELL } from './core/layout.js';
+import { CELL, TEXT_LOW } from './core/layout.js';
 import type { HelperResolver } from './helpers.js';
 import type { LoadedProgram } from './types.js';
 
 /** Function addresses look like Linux's module text; the low half less this is the function's cell. */
 const TEXT_BASE = 0xffffffffc0000000n;
-const TEXT_LOW = 0xc0000000;
 
 /** Address that `BPF_PSEUDO_FUNC` gives for the function at memory offset `cell`. */
 export function functionAddress(cell: number): bigint {

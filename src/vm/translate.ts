@@ -203,6 +203,12 @@ class Translator {
       case 'plain':
         cell.op = CORE_OPS.call_plain;
         break;
+      case 'loop':
+        cell.op = CORE_OPS.call_loop;
+        break;
+      case 'indexed':
+        cell.op = CORE_OPS.call_indexed;
+        break;
     }
     cell.imm = BigInt(this.host.helperIndex(helper));
   }

@@ -21,6 +21,18 @@ export interface Region {
   readonly bytes: Uint8Array;
 }
 
+/** Elements of one size in a row. Offsets are memory offsets, sizes bytes. */
+export interface IndexedElements {
+  readonly count: number;
+  readonly stride: number;
+  /** Offset of the first element. */
+  readonly base: number;
+  /** Offset of a 32-bit word that says which copy of all elements is meant, such as the current CPU's number. */
+  readonly copyWord?: number;
+  /** From one copy to the next. */
+  readonly copyStride?: number;
+}
+
 export type FaultKind =
   | 'bad-access' // outside the window, or memory that the program may not touch
   | 'bad-instruction' // ran off the end of a function

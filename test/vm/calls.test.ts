@@ -29,6 +29,8 @@ const flowLoop: HelperDef = {
   },
 };
 
+const coreLoop: HelperDef = { kind: 'loop', name: 'loop', limit: 100, tooMany: -7, badFlags: -22 };
+
 /** Sums i over the loop through the context pointer; the callback stops at i = 50. */
 const SUM = `
   *(u64 *)(r10 - 8) = 0
@@ -38,6 +40,7 @@ const SUM = `
   r2 = func ll
   r3 = r10
   r3 += -8
+  r4 = 0
   call 1
   r7 = *(u64 *)(r10 - 8)
   r7 *= 1000
@@ -98,6 +101,7 @@ describe.each(LOOPS)('%s', (_name, options) => {
   test.each([
     ['plain', plainLoop],
     ['flow', flowLoop],
+    ['loop', coreLoop],
   ])('callbacks of a %s helper', (_kind, loop) => {
     const engine = new Engine();
     const program = engine.load(
@@ -111,7 +115,7 @@ describe.each(LOOPS)('%s', (_name, options) => {
     let step = driver.next();
     for (; !step.done; step = driver.next()) yields++;
     expect(step.value.r0).toBe(SUM_RESULT);
-    expect(step.value.instructions).toBe(14 + 50 * 9 + 10);
+    expect(step.value.instructions).toBe(15 + 50 * 9 + 10);
     expect(yields).toBe(loop.kind === 'flow' ? 51 : 0);
   });
 
@@ -120,7 +124,7 @@ describe.each(LOOPS)('%s', (_name, options) => {
       'r3 = *(u64 *)(r9 + 0)',
       'r3 = *(u64 *)(r3 + 0)',
     );
-    for (const loop of [plainLoop, flowLoop]) {
+    for (const loop of [plainLoop, flowLoop, coreLoop]) {
       const engine = new Engine();
       const insns = withFunction(text);
       const program = engine.load({ name: 'sum', insns }, { ...options, helpers: () => loop });
@@ -133,22 +137,26 @@ describe.each(LOOPS)('%s', (_name, options) => {
     }
   });
 
-  test('a callback’s instructions count towards the fuel', () => {
+  test.each([
+    ['plain', plainLoop],
+    ['loop', coreLoop],
+  ])('instructions of a %s helper’s callback count towards the fuel', (_kind, loop) => {
     const engine = new Engine();
-    const program = engine.load(
-      { name: 'sum', insns: withFunction(SUM) },
-      { ...options, helpers: () => plainLoop },
-    );
+    const insns = withFunction(SUM);
+    const program = engine.load({ name: 'sum', insns }, { ...options, helpers: () => loop });
     expect(engine.run(program, { fuel: 100 }).fault?.kind).toBe('out-of-fuel');
-    expect(engine.run(program, { fuel: 474 }).r0).toBe(SUM_RESULT);
-    expect(engine.run(program, { fuel: 473 }).fault?.kind).toBe('out-of-fuel');
+    expect(engine.run(program, { fuel: 475 }).r0).toBe(SUM_RESULT);
+    expect(engine.run(program, { fuel: 474 }).fault?.kind).toBe('out-of-fuel');
   });
 
-  test('a callback address that is none is the helper’s fault', () => {
-    const result = runText('r1 = 1\nr2 = 5\ncall 1\nexit', { ...options, helpers: { 1: plainLoop } });
+  test.each([
+    ['plain', plainLoop],
+    ['loop', coreLoop],
+  ])('a callback address that is none is the %s helper’s fault', (_kind, loop) => {
+    const result = runText('r1 = 1\nr2 = 5\nr4 = 0\ncall 1\nexit', { ...options, helpers: { 1: loop } });
     expect(result.fault).toMatchObject({
       kind: 'helper-fault',
-      insn: 2,
+      insn: 3,
       detail: '0x5 is not a function of the program',
     });
   });

@@ -102,6 +102,8 @@ export class ArrayMap extends IndexedMap {
     this.stride = roundUp8(attr.valueSize);
     this.values = host.memory.alloc(this.stride * attr.maxEntries, this.access);
     this.base = this.values.address32;
+    const { base, stride, maxEntries: count } = this;
+    this.memory.describe(this.header.address32, { count, stride, base });
   }
 
   override lookup(key: number): number {
@@ -168,6 +170,9 @@ export class PerCpuArrayMap extends IndexedMap {
     this.cpuStride = this.stride * attr.maxEntries;
     this.values = host.memory.alloc(this.cpuStride * host.cpus, this.access);
     this.base = this.values.address32;
+    const { base, stride, cpuStride, maxEntries: count } = this;
+    const copies = { copyWord: host.cpuOffset, copyStride: cpuStride };
+    this.memory.describe(this.header.address32, { count, stride, base, ...copies });
   }
 
   override get perCpu(): boolean {

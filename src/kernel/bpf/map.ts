@@ -16,6 +16,8 @@ export interface MapHost {
   readonly cpus: number;
   /** The CPU that runs now. */
   cpu: number;
+  /** Memory offset of the 4 bytes that hold its number. */
+  readonly cpuOffset: number;
   /** A hash seed: the maps' own randomness, from the kernel's seed. */
   nextHashSeed(): number;
   /** Numbers a map, so that its header's address leads back to it. */

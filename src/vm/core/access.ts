@@ -8,7 +8,9 @@ import {
   HOT_FAULT_SIZE,
   HOT_FAULT_STORE,
   HOT_PC,
+  HOT_REGS,
   SHADOW_ALL,
+  SHADOW_DESCRIPTOR,
   SHADOW_READ,
   SHADOW_READ_ALL,
   SHADOW_WRITE,
@@ -61,6 +63,22 @@ function forbiddenGranule(first: u32, last: u32, write: i32): bool {
   if (s == SHADOW_READ_ALL) return write != 0;
   if ((s & (write ? SHADOW_WRITE : SHADOW_READ)) == 0) return true;
   return (last & 7) >= (s & 7);
+}
+
+/**
+ * Element that the descriptor at r1 has at the index that r2 points to: its address, 0 past the end, or −1 where
+ * that is for the plain helper to say.
+ */
+// @inline
+export function element<C>(): i64 {
+  const d = load<u32>(HOT_REGS, 8);
+  const key = load<i64>(HOT_REGS, 16);
+  if (d - load<u32>(WINDOW_START) >= load<u32>(WINDOW_LENGTH) || shadowOf(d) != SHADOW_DESCRIPTOR) return -1;
+  if ((d & 7) != 0 || forbidden<C>(key, 4, 0)) return -1;
+  const index = load<u32>(<usize>key);
+  if (index >= load<u32>(d)) return 0;
+  const copy = load<u32>(load<u32>(d, 12)) * load<u32>(d, 16);
+  return ((<i64>WINDOW_HIGH) << 32) | <i64>(load<u32>(d, 8) + index * load<u32>(d, 4) + copy);
 }
 
 export function fault(pc: usize, b: i32, a: i64, size: i32, write: i32): i32 {

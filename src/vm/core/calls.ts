@@ -4,7 +4,9 @@
 import {
   CELL,
   FRAME_FROM_HOST,
+  FRAME_INDEX,
   FRAME_KIND,
+  FRAME_LOOP,
   FRAME_MAY_GOTO,
   FRAME_RETURN,
   FRAME_SIZE,
@@ -28,6 +30,7 @@ import {
   STOP_EXIT,
   STOP_FUEL,
   STOP_RETURN,
+  TEXT_LOW,
   WINDOW_HIGH,
 } from './layout';
 
@@ -47,6 +50,13 @@ export function callPlain(pc: usize, b: i32, index: i32): bool {
   return load<i32>(HOT_STOP_ASKED) != 0;
 }
 
+/** Calls a loop helper at `pc`. */
+export function callLoop<C>(pc: usize, b: i32, index: i32): i32 {
+  stop(pc + CELL, b, 0);
+  const s = beginLoop(sizeof<C>() == 8, index);
+  return s == STOP_DEPTH ? stop(pc, b, s) : s;
+}
+
 /** Host: first cell of the program that the tail call in r1–r3 names, 0 when it falls through. */
 // @external('host', 'tail')
 declare function tail(index: i32): i32;
@@ -64,6 +74,11 @@ function shadowFrame(top: u32, value: i64): void {
   let p = (top - STACK_FRAME) >> 3;
   const end = p + STACK_FRAME / 8;
   for (; p < end; p += 8) store<i64>(p, value, SHADOW_BASE);
+}
+
+/** Raw programs see the same whatever ran before. */
+function zeroFrame(top: u32): void {
+  memory.fill(<usize>top - STACK_FRAME, 0, STACK_FRAME);
 }
 
 /** Puts the hot block at the start of a run: cell `pc`, a zeroed frame below memory offset `top`. */
@@ -90,8 +105,7 @@ export function push(checked: i32, target: i32, back: i32, kind: i32): i32 {
   const depth = load<i32>(HOT_DEPTH);
   if (depth + 1 >= MAX_FRAMES) return STOP_DEPTH;
   const frame: usize = HOT_FRAMES + depth * FRAME_SIZE;
-  if (kind == FRAME_FROM_HOST)
-    for (let i: usize = 8; i <= 40; i += 8) store<i64>(frame + i - 8, load<i64>(HOT_REGS + i));
+  if (kind != 0) for (let i: usize = 8; i <= 40; i += 8) store<i64>(frame + i - 8, load<i64>(HOT_REGS + i));
   for (let i: usize = 48; i <= 80; i += 8) store<i64>(frame + i - 8, load<i64>(HOT_REGS + i));
   store<i32>(frame, back, FRAME_RETURN);
   store<i32>(frame, load<i32>(HOT_MAY_GOTO), FRAME_MAY_GOTO);
@@ -101,8 +115,7 @@ export function push(checked: i32, target: i32, back: i32, kind: i32): i32 {
   const top = load<i64>(HOT_REGS, 80) - (STACK_FRAME + STACK_GAP);
   store<i64>(HOT_REGS, top, 80);
   if (checked) {
-    // Raw programs see the same whatever ran before.
-    memory.fill(<usize>top - STACK_FRAME, 0, STACK_FRAME);
+    zeroFrame(<u32>top);
     shadowFrame(<u32>top, -1);
   }
   store<i32>(HOT_PC, target);
@@ -119,10 +132,9 @@ export function enter<C>(pc: usize, b: i32): i32 {
   return target >= b ? STOP_FUEL : -1;
 }
 
-/** Returns from the current frame. */
-export function leave<C>(pc: usize, b: i32): i32 {
+/** Returns from the current frame, which is not the first. */
+function leave<C>(pc: usize, b: i32): i32 {
   const depth = load<i32>(HOT_DEPTH) - 1;
-  if (depth < 0) return stop(pc + CELL, b, STOP_EXIT);
   const frame: usize = HOT_FRAMES + depth * FRAME_SIZE;
   if (sizeof<C>() == 8) shadowFrame(load<u32>(HOT_REGS, 80), 0);
   for (let i: usize = 48; i <= 80; i += 8) store<i64>(HOT_REGS + i, load<i64>(frame + i - 8));
@@ -130,9 +142,59 @@ export function leave<C>(pc: usize, b: i32): i32 {
   store<i32>(HOT_MAY_GOTO, load<i32>(frame, FRAME_MAY_GOTO));
   store<i32>(HOT_DEPTH, depth);
   stop(back, b + back - <i32>(pc + CELL), 0);
-  if (load<i32>(frame, FRAME_KIND) != FRAME_FROM_HOST) return -1;
+  const kind = load<i32>(frame, FRAME_KIND);
+  if (kind == 0) return -1;
   for (let i: usize = 8; i <= 40; i += 8) store<i64>(HOT_REGS + i, load<i64>(frame + i - 8));
-  return STOP_RETURN;
+  return kind == FRAME_FROM_HOST ? STOP_RETURN : -1;
+}
+
+/** Host: looks at the arguments of the loop helper of this index; cell of the callback, 0 when r0 is the result already. */
+// @external('host', 'loop')
+declare function loop(index: i32): i32;
+
+/** Starts a loop whose helper call ends at HOT_PC: −1 and the new position in the hot block, or a stop. */
+export function beginLoop(checked: i32, index: i32): i32 {
+  const target = loop(index);
+  if (target == 0) return -1;
+  const back = load<i32>(HOT_PC);
+  const frame: usize = HOT_FRAMES + load<i32>(HOT_DEPTH) * FRAME_SIZE;
+  const s = push(checked, target, back, FRAME_LOOP);
+  if (s >= 0) return s;
+  loopArguments(frame, 0);
+  const b = load<i32>(HOT_BUDGET) + target - back;
+  store<i32>(HOT_BUDGET, b);
+  return target >= b ? STOP_FUEL : -1;
+}
+
+/** A callback gets the iteration's number and the context; Linux passes three zeros more. */
+function loopArguments(frame: usize, index: u32): void {
+  store<i32>(frame, index, FRAME_INDEX);
+  store<i64>(HOT_REGS, <i64>index, 8);
+  store<i64>(HOT_REGS, load<i64>(frame, 16), 16);
+  store<i64>(HOT_REGS, 0, 24);
+  store<i64>(HOT_REGS, 0, 32);
+  store<i64>(HOT_REGS, 0, 40);
+}
+
+/** The exit of a function at `pc`: of the program, to the function's caller, or to the loop's next iteration. */
+export function returnFrom<C>(pc: usize, b: i32): i32 {
+  const depth = load<i32>(HOT_DEPTH);
+  if (depth == 0) return stop(pc + CELL, b, STOP_EXIT);
+  const frame: usize = HOT_FRAMES + (depth - 1) * FRAME_SIZE;
+  if (load<i32>(frame, FRAME_KIND) != FRAME_LOOP) return leave<C>(pc, b);
+  const done = load<u32>(frame, FRAME_INDEX) + 1;
+  if (load<i64>(HOT_REGS) != 0 || done >= load<u32>(frame)) {
+    leave<C>(pc, b);
+    store<i64>(HOT_REGS, <i64>done);
+    return -1;
+  }
+  for (let i: usize = 48; i <= 72; i += 8) store<i64>(HOT_REGS + i, load<i64>(frame + i - 8));
+  loopArguments(frame, done);
+  store<i32>(HOT_MAY_GOTO, MAY_GOTO_LOOPS);
+  if (sizeof<C>() == 8) zeroFrame(load<u32>(HOT_REGS, 80));
+  const target = load<i32>(frame, 8) - TEXT_LOW;
+  b += target - <i32>(pc + CELL);
+  return stop(target, b, target >= b ? STOP_FUEL : -1);
 }
 
 /** `bpf_tail_call`: the budget moves with `pc` as for a jump. The count only grows when a program is found. */

@@ -12,6 +12,8 @@
  * cell holds the operand's address.
  */
 
+import { callIndexed } from './handlers.mjs';
+
 const OPS = {
   mov: 'y',
   add: 'x + y',
@@ -243,6 +245,7 @@ for (const first of WIDTHS) {
 
 /** Calls of plain helpers, with the moves that surround them. */
 const call = (k) => `if (callPlain(pc + ${16 * (k + 1)}, b, load<i32>(pc, ${at(k, 8)}))) return STOP_HELPER;`;
+const indexed = (k) => callIndexed(`pc + ${16 * (k + 1)}`, `load<i32>(pc, ${at(k, 8)})`);
 fuse('pair', ['mov64', 'call_plain'], `${alone('mov', 0)} ${call(1)} ${done(2)}`);
 fuse(
   'pair',
@@ -251,6 +254,14 @@ fuse(
 );
 fuse('pair', ['mov64', 'call_plain', 'mov64'], `${alone('mov', 0)} ${call(1)} ${alone('mov', 2)} ${done(3)}`);
 fuse('pair', ['call_plain', 'mov64'], `${call(0)} ${alone('mov', 1)} ${done(2)}`);
+/** Look-ups, whose key's address is computed just before and whose result is tested just after. */
+fuse('pair', ['add64', 'call_indexed'], `${alone('add', 0)} ${indexed(1)} ${done(2)}`);
+fuse(
+  'pair',
+  ['ld_imm64', 'call_indexed'],
+  `store<i64>(${D(0)}, load<i64>(pc, 8), HOT_REGS); ${indexed(1)} ${done(2)}`,
+);
+fuse('pair', ['call_indexed', 'mov64'], `${indexed(0)} ${alone('mov', 1)} ${done(2)}`);
 /** Helpers that are a word of memory, with what usually becomes of the result. */
 for (const width of [32, 64]) {
   const word = `load<${width === 64 ? 'i64' : 'u32'}>(<usize>load<u32>(pc, 8))`;

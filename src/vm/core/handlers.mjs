@@ -182,7 +182,7 @@ for (const form of ['abs', 'ind']) {
     op(
       `ld_${form}${width}`,
       `const p = packetPointer(${where}, ${width / 8}); if (p != 0) { ${set(value, '0')} ${NEXT} }
-       ${set('0', '0')} const s = leave<C>(pc, b); if (s >= 0) return s; pc = load<i32>(HOT_PC); b = load<i32>(HOT_BUDGET); continue;`,
+       ${set('0', '0')} const s = returnFrom<C>(pc, b); if (s >= 0) return s; pc = load<i32>(HOT_PC); b = load<i32>(HOT_BUDGET); continue;`,
     );
   }
 }
@@ -191,6 +191,11 @@ for (const form of ['abs', 'ind']) {
 const RESUME = 'pc = load<i32>(HOT_PC); b = load<i32>(HOT_BUDGET); continue;';
 op('call_local', `const s = enter<C>(pc, b); if (s >= 0) return s; ${RESUME}`);
 op('call_plain', `if (callPlain(pc + CELL, b, ${IMM32})) return STOP_HELPER; ${NEXT}`);
+op('call_loop', `const s = callLoop<C>(pc, b, ${IMM32}); if (s >= 0) return s; ${RESUME}`);
+/** Look-ups of indexed elements; what the core cannot tell is the plain helper's. */
+export const callIndexed = (pc, index) =>
+  `const e = element<C>(); if (e != -1) store<i64>(HOT_REGS, e); else if (callPlain(${pc}, b, ${index})) return STOP_HELPER;`;
+op('call_indexed', `${callIndexed('pc + CELL', IMM32)} ${NEXT}`);
 op('call_flow', `store<i32>(HOT_CALLEE, ${IMM32}); return stop(pc + CELL, b, STOP_FLOW);`);
 op('call_const', `${set(IMM, '0')} ${NEXT}`);
 op('call_slot32', `${set(`<i64>load<u32>(<usize>${IMM32})`, '0')} ${NEXT}`);
@@ -200,7 +205,7 @@ op('callx', `store<i32>(HOT_CALLEE, load<u8>(pc, 2) >> 3); return stop(pc + CELL
 op(
   'exit',
   `if (load<i32>(HOT_DEPTH) == 0) return stop(pc + CELL, b, STOP_EXIT);
-   const s = leave<C>(pc, b); if (s >= 0) return s; ${RESUME}`,
+   const s = returnFrom<C>(pc, b); if (s >= 0) return s; ${RESUME}`,
 );
 /** Follows the last instruction, so that falling off the end is a fault like any other. */
 op('end', 'return stop(pc, b, STOP_END);');

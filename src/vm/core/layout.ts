@@ -36,8 +36,8 @@ export const HOT_CALLEE = HOT + 148;
 /** Caller's state of frame n + 1, `FRAME_SIZE` bytes each. */
 export const HOT_FRAMES = HOT + 160;
 /**
- * Saved r1–r10 (80 bytes; r1–r5 only for calls by the host, whose helper still needs its arguments), return
- * cell (i32), may_goto budget (i32), kind (i32).
+ * Saved r1–r10 (80 bytes; r1–r5 only for calls by helpers, whose arguments are still needed), return
+ * cell (i32), may_goto budget (i32), kind (i32), iteration of a loop (i32).
  */
 export const FRAME_SIZE = 96;
 export const FRAME_RETURN = 80;
@@ -45,6 +45,11 @@ export const FRAME_MAY_GOTO = 84;
 export const FRAME_KIND = 88;
 /** `FRAME_KIND`: returning leaves the core. */
 export const FRAME_FROM_HOST = 1;
+/** `FRAME_KIND`: the frame is a callback of a loop that the core drives; saved r1–r3 are count, function, context. */
+export const FRAME_LOOP = 2;
+export const FRAME_INDEX = 92;
+/** Low half of function addresses, less the function's cell; the high half is all ones. */
+export const TEXT_LOW = 0xc0000000;
 export const MAX_FRAMES = 8;
 export const HOT_SIZE = 160 + 8 * 96;
 
@@ -65,6 +70,13 @@ export const SHADOW_NONE = 0;
 /** Low 3 bits: how many bytes from the start (partial granules); flags: 0x10 readable, 0x20 writable. */
 export const SHADOW_READ = 0x10;
 export const SHADOW_WRITE = 0x20;
+/**
+ * Where a descriptor of indexed elements starts: no program may touch it, and none can make one. The
+ * descriptor's words (u32): number of elements, their size, offset of the first, offset of a word that chooses
+ * among copies of all elements, and the copies' size.
+ */
+export const SHADOW_DESCRIPTOR = 0x08;
+export const DESCRIPTOR_SIZE = 20;
 /** Whole granules, chosen so that one unsigned comparison decides. */
 export const SHADOW_READ_ALL = 0xfe;
 export const SHADOW_ALL = 0xff;

@@ -4,12 +4,13 @@
  * or only against the window (`i32`).
  */
 
-import { fault, forbidden } from './access';
+import { element, fault, forbidden } from './access';
 import {
+  callLoop,
   callPlain,
   enter,
-  leave,
   packetPointer,
+  returnFrom,
   sdiv32,
   sdiv64,
   smod32,

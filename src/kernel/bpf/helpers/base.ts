@@ -2,7 +2,7 @@
 import type { HelperCall } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
 import { parseLong, parseUnsigned } from './strtox.js';
-import { E2BIG, EINVAL, flagsArg, type HelperTable, plainHelpers, sizeArg } from './table.js';
+import { E2BIG, EINVAL, type HelperTable, plainHelpers, sizeArg } from './table.js';
 
 /** BPF_MAX_LOOPS. */
 const MAX_LOOPS = 8 * 1024 * 1024;
@@ -19,30 +19,17 @@ export function baseHelpers(kernel: Machine): HelperTable {
     ktime_get_boot_ns: slot('ktime_get_boot_ns', clock.offset, 8),
     get_smp_processor_id: slot('get_smp_processor_id', kernel.cpuOffset, 4),
     get_numa_node_id: { kind: 'const', name: 'bpf_get_numa_node_id', value: NUMA_NODE },
+    loop: { kind: 'loop', name: 'bpf_loop', limit: MAX_LOOPS, tooMany: -E2BIG, badFlags: -EINVAL },
     ...plainHelpers({
       ktime_get_coarse_ns: () => clock.now - (clock.now % TICK_NS),
       ktime_get_tai_ns: () => clock.tai,
       jiffies64: () => clock.jiffies,
       get_prandom_u32: () => kernel.random.next(),
-      loop: bpfLoop,
       strncmp: (call) => strncmp(kernel, call),
       strtol: (call) => parseLong(kernel, call),
       strtoul: (call) => parseUnsigned(kernel, call),
     }),
   };
-}
-
-function bpfLoop(call: HelperCall): number {
-  const count = call.argU32(1);
-  const callback = call.arg(2);
-  const context = call.arg(3);
-  if (flagsArg(call, 4) !== 0) return -EINVAL;
-  if (count > MAX_LOOPS) return -E2BIG;
-  const { execution } = call;
-  for (let i = 0; i < count; i++) {
-    if (execution.callFunction(callback, [i, context]) !== 0n) return i + 1;
-  }
-  return count;
 }
 
 function strncmp(kernel: Machine, call: HelperCall): number {

@@ -26,11 +26,16 @@ function writable(map: BpfMap): BpfMap {
 export function mapHelpers(kernel: Machine): HelperTable {
   const high = addressHigh(kernel);
   return {
-    ...plainHelpers({
-      map_lookup_elem(call) {
+    // Arrays have a descriptor where their header is, so that the engine's core finds their elements itself.
+    map_lookup_elem: {
+      kind: 'indexed',
+      name: 'bpf_map_lookup_elem',
+      run(call) {
         const map = mapArg(kernel, call, 1);
         return setPointer(call, map.lookup(call.pointer(2, map.keySize)), high);
       },
+    },
+    ...plainHelpers({
       map_update_elem(call) {
         const map = writable(mapArg(kernel, call, 1));
         const key = call.pointer(2, map.keySize);
