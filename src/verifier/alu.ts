@@ -15,7 +15,9 @@ import { checkDst, checkSrc } from './reg-access.js';
 import { PTR_TO_ARENA, SCALAR_VALUE } from './reg-type.js';
 import {
   aluScalar,
+  assume,
   bitWidth,
+  forkWidth,
   isConst,
   isSubregConst,
   mov32,
@@ -25,6 +27,7 @@ import {
   umaxNumber,
 } from './scalar/index.js';
 import { assignScalarId } from './scalar-ids.js';
+import { cloneState } from './state.js';
 
 const S32_MIN = -0x80000000;
 
@@ -51,8 +54,12 @@ function checkNegate(v: Verifier, insn: Insn): void {
   checkSrc(v, insn.dst);
   checkDst(v, insn.dst);
   const reg = v.reg(insn.dst);
-  if (reg.type === SCALAR_VALUE) aluScalar(C.BPF_NEG, C.bpfClass(insn.code) === C.BPF_ALU64, reg, reg);
-  else markUnknown(reg);
+  if (reg.type !== SCALAR_VALUE) {
+    markUnknown(reg);
+    return;
+  }
+  aluScalar(C.BPF_NEG, C.bpfClass(insn.code) === C.BPF_ALU64, reg, reg);
+  unlink(reg);
 }
 
 function checkByteSwap(v: Verifier, insn: Insn): void {
@@ -131,7 +138,7 @@ function checkArithmetic(v: Verifier, insn: Insn): void {
     markKnown(src, insn.imm < 0 ? -1 : 0, insn.imm);
   }
   if (dst.type !== SCALAR_VALUE) pointerAlu(v, insn, dst, src, dst);
-  else scalarAlu(op, is64, dst, src);
+  else scalarAlu(v, op, is64, dst, src);
 }
 
 function checkImmediate(v: Verifier, insn: Insn, op: number, is64: boolean): void {
@@ -167,8 +174,9 @@ function hasRange(op: number, is64: boolean, src: Reg): boolean {
 }
 
 /** `dst op= src`, both numbers; a constant added to a copy keeps the two linked. */
-function scalarAlu(op: number, is64: boolean, dst: Reg, src: Reg): void {
+function scalarAlu(v: Verifier, op: number, is64: boolean, dst: Reg, src: Reg): void {
   const delta = linkDelta(op, is64, dst, src);
+  if (op === C.BPF_AND || op === C.BPF_OR) forkOnSign(v, op, dst, src);
   if (hasRange(op, is64, src)) aluScalar(op, is64, dst, src);
   else markUnknown(dst);
   if (delta === undefined) {
@@ -177,6 +185,16 @@ function scalarAlu(op: number, is64: boolean, dst: Reg, src: Reg): void {
     dst.id |= is64 ? ADD_CONST64 : ADD_CONST32;
     dst.off = delta;
   }
+}
+
+/** What an arithmetic shift leaves of a sign is -1 or 0: one path each (`maybe_fork_scalars`). */
+function forkOnSign(v: Verifier, op: number, dst: Reg, src: Reg): void {
+  const width = forkWidth(op, dst, src);
+  if (width === 0) return;
+  const other = cloneState(v.state);
+  assume(other.frames[other.curframe]!.regs[v.insns[v.insnIdx]!.dst]!, width, 0);
+  assume(dst, width, -1);
+  v.pushPath(other, v.insnIdx, v.insnIdx);
 }
 
 /** What a linked register moves by; undefined where it is linked no longer. */
