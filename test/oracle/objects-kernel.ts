@@ -1,7 +1,7 @@
 /**
  * The running kernel's word on our loader: for every program of Debian's objects and of `programs/` (or of the files
  * named), what libbpf loads is compared with what we would load, and ours is loaded too: the verdicts and errnos must
- * agree. Programs on packets are test-run there and in our simulated kernel, with equal results. Needs bpf(2), libbpf and the reference tools beside the project; says what is missing and skips.
+ * agree, and so must our verifier's. Programs on packets are test-run there and in our simulated kernel, with equal results. Needs bpf(2), libbpf and the reference tools beside the project; says what is missing and skips.
  *
  *   npm run oracle:objects-kernel            or: tsx test/oracle/objects-kernel.ts FILE.o…
  */
@@ -12,6 +12,8 @@ import { decodeInsns } from '../../src/isa/index.js';
 import { UnsupportedError } from '../../src/kernel/errors.js';
 import { loadLab } from '../../src/kernel/lab.js';
 import type { LoadableObject, LoadableProgram } from '../../src/object/index.js';
+import { requestOf as verifyRequest } from '../../src/verifier/from-object.js';
+import { verify } from '../../src/verifier/index.js';
 import { debianObjects } from './lib/debian.js';
 import {
   ask,
@@ -26,7 +28,18 @@ import {
 import { loadOurs } from './lib/ours.js';
 import { hostTarget } from './lib/target.js';
 
-const counts = { passed: 0, failed: 0, accepted: 0, rejected: 0, unreached: 0, runs: 0, unsupported: 0 };
+const counts = {
+  passed: 0,
+  failed: 0,
+  accepted: 0,
+  rejected: 0,
+  unreached: 0,
+  runs: 0,
+  unsupported: 0,
+  judged: 0,
+  sameCost: 0,
+  unjudged: 0,
+};
 
 function compareRequest(
   ours: LoadableObject,
@@ -62,6 +75,24 @@ function compareVerdict(theirs: KernelProgram, object: LoadableObject, program: 
   return [
     `the kernel says ${theirs.verdict} (errno ${theirs.errno ?? 0}) to libbpf's and ` +
       `${answer.verdict} (errno ${answer.errno ?? 0}${answer.map === undefined ? '' : `, map ${answer.map}`}) to ours: ${last}`,
+  ];
+}
+
+/** Our verifier's verdict and errno beside the kernel's. */
+function compareVerifier(theirs: KernelProgram, object: LoadableObject, program: LoadableProgram): string[] {
+  const progFlags = theirs.load?.prog_flags ?? 0;
+  const ours = verify(verifyRequest(object, program, { progFlags }));
+  if (ours.verdict === 'unsupported') {
+    counts.unjudged++;
+    console.log(`${object.file}: ${program.name}: unsupported: ${ours.message}`);
+    return [];
+  }
+  counts.judged++;
+  if (ours.processed === theirs.insn_processed) counts.sameCost++;
+  if (ours.verdict === theirs.verdict && ours.errno === (theirs.errno ?? 0)) return [];
+  return [
+    `our verifier says ${ours.verdict} (errno ${ours.errno}), the kernel ${theirs.verdict} ` +
+      `(errno ${theirs.errno ?? 0}): ${ours.message}`,
   ];
 }
 
@@ -106,6 +137,7 @@ function judge(theirs: KernelProgram, ours: LoadableObject | undefined): string[
   return [
     ...compareRequest(ours, program, theirs.load),
     ...compareVerdict(theirs, ours, program),
+    ...compareVerifier(theirs, ours, program),
     ...attemptRuns(theirs, ours),
   ];
 }
@@ -143,6 +175,10 @@ function main(): void {
   console.log(
     `verdicts: ${counts.accepted} accepted, ${counts.rejected} rejected; ${counts.unreached} that libbpf does not load; ` +
       `${counts.runs} test runs, ${counts.unsupported} programs that need what the simulated kernel lacks`,
+  );
+  console.log(
+    `our verifier: ${counts.judged} judged, ${counts.sameCost} of them with as many instructions processed, ` +
+      `${counts.unjudged} unsupported`,
   );
   console.log(`${counts.passed} passed, ${counts.failed} failed`);
   if (counts.failed > 0) process.exitCode = 1;

@@ -16,6 +16,7 @@ export interface KernelProgram {
   readonly program?: string;
   readonly verdict: string;
   readonly errno?: number;
+  readonly insn_processed?: number;
   readonly libbpf?: string;
   readonly log_last_lines?: string;
   /** Test runs on packets. */
