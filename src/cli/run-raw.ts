@@ -59,9 +59,11 @@ export function runRaw(source: string, options: RawOptions): void {
 function rawBytes(source: string): Uint8Array {
   const text = source === '-' ? Buffer.from(readInput('-')).toString('latin1') : source;
   const digits = text.replaceAll(/0x|[\s:]/g, '');
-  if (digits.length === 0 || digits.length % (2 * INSN_SIZE) !== 0 || /[^0-9a-f]/i.test(digits)) {
-    const what = `${digits.length} hex digits are no whole instructions of ${2 * INSN_SIZE} digits`;
-    throw new UsageError('USAGE_RAW', digits.length === 0 ? 'no instructions are given' : what);
+  const refuse = (what: string) => new UsageError('USAGE_RAW', what);
+  if (digits.length === 0) throw refuse('no instructions are given');
+  if (/[^0-9a-f]/i.test(digits)) throw refuse('instructions are given as hex digits');
+  if (digits.length % (2 * INSN_SIZE) !== 0) {
+    throw refuse(`${digits.length} hex digits are no whole instructions of ${2 * INSN_SIZE} digits`);
   }
   return new Uint8Array(Buffer.from(digits, 'hex'));
 }

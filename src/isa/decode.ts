@@ -39,11 +39,6 @@ export function decodeInsns(bytes: Uint8Array, endian: Endian = 'little'): Insn[
   return insns;
 }
 
-/** True where slot `i` begins a two-slot `LD_IMM64`, whatever its source. */
-export function isLdImm64(insn: Insn): boolean {
-  return insn.code === LD_IMM64;
-}
-
 /** Number of slots an instruction takes: 2 for `LD_IMM64`, else 1. */
 export function insnSlots(insn: Insn): 1 | 2 {
   return insn.code === LD_IMM64 ? 2 : 1;

@@ -38,7 +38,9 @@ export function decodeValue(
 ): BtfValue {
   const type = btf.type(btf.skipModifiersAndTypedefs(id));
   if (depth > MAX_DEPTH) return hexValue(bytes, budget);
-  if (--budget.left < 0) return leftOut(bytes.length, 'bytes');
+  // What lies deep takes more room in JSON.
+  budget.left -= 1 + (depth >> 1);
+  if (budget.left < 0) return leftOut(bytes.length, 'bytes');
   switch (type.kind) {
     case 'int':
       return bytes.length < type.size ? hex(bytes) : intValue(type, bytes);

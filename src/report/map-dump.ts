@@ -39,8 +39,15 @@ const MAX_VALUE_TEXT = 2000;
 
 /** Contents of every map of an object, in the object's order. */
 export function dumpMaps(lab: Lab): MapDump[] {
-  const budget = { left: MAX_VALUES };
-  return lab.maps.map((map, i) => dumpMap(lab, map, lab.object.maps[i]!, budget));
+  let left = MAX_VALUES;
+  return lab.maps.map((map, i) => {
+    // What a map leaves of its share is for those that follow.
+    const share = Math.floor(left / (lab.maps.length - i));
+    const budget = { left: share };
+    const dump = dumpMap(lab, map, lab.object.maps[i]!, budget);
+    left -= share - Math.max(0, budget.left);
+    return dump;
+  });
 }
 
 function dumpMap(lab: Lab, map: BpfMap, def: MapDef, budget: ValueBudget): MapDump {
@@ -63,7 +70,11 @@ function dumpMap(lab: Lab, map: BpfMap, def: MapDef, budget: ValueBudget): MapDu
   }
   // A hash's own order is that of its buckets; by key it can be read, and compared.
   if (map instanceof HashMap) entries.sort(byKey);
-  return { ...head, entries, ...(cut ? { note: `only ${entries.length} entries are shown` } : {}) };
+  return { ...head, entries, ...(cut ? { note: shownNote(entries.length) } : {}) };
+}
+
+function shownNote(shown: number): string {
+  return shown === 0 ? 'too much to show' : `only ${shown} entries are shown`;
 }
 
 function contents(

@@ -8,6 +8,14 @@ import { helperById, helperText } from '../../abi/helpers.js';
 import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
 import { MapType, mapTypeName } from '../../abi/map-types.js';
 import { type ProgType, progTypeName } from '../../abi/prog-types.js';
+import {
+  BPF_CALL,
+  BPF_JMP,
+  BPF_PSEUDO_KFUNC_CALL,
+  BPF_PSEUDO_MAP_FD,
+  BPF_PSEUDO_MAP_VALUE,
+  LD_IMM64,
+} from '../../isa/constants.js';
 import type { LoadableProgram } from '../../object/types.js';
 import { type HelperResolver, type ImmResolver, type Region, VmMemoryError } from '../../vm/index.js';
 import { SyscallError, UnsupportedError } from '../errors.js';
@@ -17,13 +25,6 @@ import { HashOfMapsMap } from './hash-of-maps.js';
 import type { BpfMap, MapAttr } from './map.js';
 import { mapClass } from './map-types.js';
 import type { BpfProg } from './prog.js';
-
-/** `src_reg` of LD_IMM64. */
-const PSEUDO_MAP_FD = 1;
-const PSEUDO_MAP_VALUE = 2;
-const LD_IMM64 = 0x18;
-const CALL = 0x85;
-const PSEUDO_KFUNC_CALL = 2;
 
 /** Resolves helpers for programs of a type. */
 export type HelperSets = (type: ProgType) => HelperResolver;
@@ -132,14 +133,14 @@ export class BpfSyscalls {
     const used = new Set<BpfMap>();
     const resolveImm: ImmResolver = (kind, imm, nextImm, insn) => {
       const map = maps[imm];
-      if ((kind !== PSEUDO_MAP_FD && kind !== PSEUDO_MAP_VALUE) || map === undefined) {
+      if ((kind !== BPF_PSEUDO_MAP_FD && kind !== BPF_PSEUDO_MAP_VALUE) || map === undefined) {
         throw new UnsupportedError('UNSUPPORTED_IMM', `constant of kind ${kind} cannot be resolved`, {
           symbol: source.name,
           insn,
         });
       }
       used.add(map);
-      if (kind === PSEUDO_MAP_FD) return map.header.address;
+      if (kind === BPF_PSEUDO_MAP_FD) return map.header.address;
       const value = map.directValue(nextImm);
       if (value >= 0) return kernel.memory.addressOf(value);
       const why = `offset ${nextImm} is not within the value of map ${map.name}`;
@@ -178,9 +179,9 @@ export class BpfSyscalls {
     for (let insn = 0; insn < insns.length; insn++) {
       const { code, src, imm, off } = insns[insn]!;
       if (code === LD_IMM64) insn++;
-      if (code !== CALL) continue;
+      if (code !== (BPF_JMP | BPF_CALL)) continue;
       const place = { symbol: source.name, insn };
-      if (src === PSEUDO_KFUNC_CALL) {
+      if (src === BPF_PSEUDO_KFUNC_CALL) {
         throw new UnsupportedError(
           'UNSUPPORTED_KFUNC',
           `kernel functions (BTF id ${imm}) are not supported`,

@@ -54,12 +54,6 @@ export const infoKind = (info: number): number => (info >>> 24) & 0x7f;
 export const infoVlen = (info: number): number => info & 0xffffff;
 export const infoFlag = (info: number): boolean => info < 0 || info >= 0x80000000;
 
-/** Whether the kind's third word is a type id (else a size, or unused). */
-//                       void int ptr arr str uni enu fwd typ vol con res fun pro var sec flo dec tag e64
-export const REFERS: readonly boolean[] = [0, 0, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0].map(
-  Boolean,
-);
-
 export interface BtfHeader {
   readonly endian: Endian;
   readonly version: number;
