@@ -47,7 +47,7 @@ export function checkAlu(v: Verifier, insn: Insn): void {
     default:
       checkArithmetic(v, insn);
   }
-  checkBoundsSane(v, v.reg(insn.dst));
+  checkBoundsSane(v, v.reg(insn.dst), 'alu');
 }
 
 function checkNegate(v: Verifier, insn: Insn): void {

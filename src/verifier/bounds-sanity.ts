@@ -3,10 +3,16 @@ import { ProgFlag } from '../abi/prog-flags.js';
 import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import type { Reg } from './reg.js';
-import { boundsViolation, setUnbounded } from './scalar/index.js';
+import { checkBounds } from './scalar/index.js';
 
-export function checkBoundsSane(v: Verifier, reg: Reg): void {
-  if (boundsViolation(reg) === undefined) return;
-  if ((v.progFlags & ProgFlag.BPF_F_TEST_REG_INVARIANTS) !== 0) v.reject(ERRNO.EFAULT);
-  setUnbounded(reg);
+/** `context` says which step led here. */
+export function checkBoundsSane(v: Verifier, reg: Reg, context: string): void {
+  const violation = checkBounds(reg, context);
+  if (violation !== undefined) reportViolation(v, violation);
+}
+
+export function reportViolation(v: Verifier, violation: string): void {
+  const line = `verifier bug: ${violation}`;
+  if ((v.progFlags & ProgFlag.BPF_F_TEST_REG_INVARIANTS) !== 0) v.reject(ERRNO.EFAULT, line);
+  v.log.write(`${line}\n`);
 }

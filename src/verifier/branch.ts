@@ -3,11 +3,10 @@
  * and what each way teaches: ranges and registers linked to them, nullness, packet bytes that are there.
  */
 
-import { ProgFlag } from '../abi/prog-flags.js';
 import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
+import { reportViolation } from './bounds-sanity.js';
 import type { Verifier } from './context.js';
-import { ERRNO } from './errno.js';
 import { collectLinked, syncLinked } from './linked-regs.js';
 import { markNotNull, markPointerOrNull } from './nullness.js';
 import { matchPacketPointers, packetBranchTaken } from './packet-range.js';
@@ -156,10 +155,8 @@ function fork(v: Verifier, insn: Insn, op: number, byReg: boolean, is32: boolean
     copyReg(otherSrc, src);
   }
   if (dst.type === SCALAR_VALUE && src.type === SCALAR_VALUE) {
-    const violation = refineBranches(op, is32, otherDst, otherSrc, dst, src);
-    if (violation !== undefined && (v.progFlags & ProgFlag.BPF_F_TEST_REG_INVARIANTS) !== 0) {
-      v.reject(ERRNO.EFAULT);
-    }
+    const violations = refineBranches(op, is32, otherDst, otherSrc, dst, src);
+    if (violations !== undefined) for (const violation of violations) reportViolation(v, violation);
   }
   if (byReg && src.type === SCALAR_VALUE && src.id !== 0) {
     syncLinked(state, src, linked);

@@ -138,5 +138,5 @@ function refine(v: Verifier, r0: Reg, name: string, meta: CallMeta): void {
     setS32Range(r0, 0, CPU_COUNT - 1);
     syncBounds(r0);
   }
-  checkBoundsSane(v, r0);
+  checkBoundsSane(v, r0, 'retval');
 }

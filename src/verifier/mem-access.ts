@@ -306,7 +306,7 @@ export function checkLoad(v: Verifier, insn: Insn, alignOnce: boolean, sext: boo
   const { type } = v.reg(insn.src);
   checkMemAccess(v, v.insnIdx, insn.src, insn.off, sizeOf(insn.code), false, insn.dst, alignOnce, sext);
   saveAuxType(v, type, trust);
-  checkBoundsSane(v, v.reg(insn.dst));
+  checkBoundsSane(v, v.reg(insn.dst), 'ldx');
 }
 
 /** `*(size *)(dst + off) = src` (`check_store_reg`). */

@@ -105,7 +105,7 @@ interface Recorded {
 
 /** What a log holds besides the reason: instructions, states, source lines, calls, figures. */
 const NOISE =
-  /^(\d+: |; |\s*$|from \d+ to \d+|R\d+=|R\d+_w| R\d|fp-|Func#|Validating |func#\d+ @|caller:|callee:|returning from callee:|to caller at|verification time|stack depth|processed | ?frame\d+:| fp-|mark_precise|\(\d+ total|live regs)/i;
+  /^(\d+: |; |\s*$|from \d+ to \d+|R\d+=|R\d+_w| R\d|fp-|Func#|Validating |func#\d+ @|caller:|callee:|returning from callee:|to caller at|verification time|stack depth|processed | ?frame\d+:| fp-|mark_precise|\(\d+ total|live regs|verifier bug: REG INV)/i;
 
 export function firstLineOf(log: string): string {
   const lines = log.split('\n');
