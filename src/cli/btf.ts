@@ -60,6 +60,9 @@ function run(file: string | undefined, action: string | undefined, options: Opti
   if (wanted !== undefined && wanted !== 'dump') {
     throw new UsageError('USAGE_ACTION', `unknown action ${wanted}: the only one is dump (try --help)`);
   }
+  if (wanted === undefined && (options.format === 'raw' || options.format === 'c')) {
+    throw new UsageError('USAGE_ACTION', `--format ${options.format} goes with dump; a summary can be json`);
+  }
   const input = open(path, options);
   if (wanted === 'dump') dump(input, options, out);
   else summarise(input, options, out);
@@ -67,7 +70,9 @@ function run(file: string | undefined, action: string | undefined, options: Opti
 
 function open(path: string | undefined, options: Options): Input {
   if (options.embedded === true) {
-    if (path !== undefined) throw new UsageError('USAGE_ACTION', 'a file and --embedded exclude each other');
+    const other = path !== undefined ? 'a file' : options.base !== undefined ? '--base' : undefined;
+    if (other !== undefined)
+      throw new UsageError('USAGE_ACTION', `${other} and --embedded exclude each other`);
     return { btf: loadTargetBtf({ from: 'embedded' }), file: 'embedded BTF' };
   }
   if (path === undefined && options.base !== undefined) {

@@ -312,6 +312,10 @@ describe('the task', () => {
       task: { pid: 22, tgid: 20, comm: 'a_very_long_name_indeed', uid: 5, gid: 6 },
     });
     expect(tracing(kernel, 'call bpf_get_current_pid_tgid\nexit')).toBe((20n << 32n) | 22n);
+    expect(tracing(kernel, 'r1 = 0\ncall bpf_get_current_ancestor_cgroup_id\nexit')).toBe(
+      tracing(kernel, 'call bpf_get_current_cgroup_id\nexit'),
+    );
+    expect(tracing(kernel, 'r1 = 1\ncall bpf_get_current_ancestor_cgroup_id\nexit')).toBe(0n);
     expect(tracing(kernel, 'call bpf_get_current_uid_gid\nexit')).toBe((6n << 32n) | 5n);
     const comm = (size: number) =>
       `r1 = r10\nr1 += -16\nr2 = ${size}\ncall bpf_get_current_comm\nr0 = *(u64 *)(r10 - 16)\nexit`;
