@@ -1,5 +1,6 @@
 /** Boundaries, each from both sides: sizes of contexts, memory of maps, keys of a stack-trace map. */
 import { describe, expect, test } from '@jest/globals';
+import { helperId } from '../../src/abi/helpers.js';
 import { MapType } from '../../src/abi/map-types.js';
 import { ProgType, type ProgTypeName } from '../../src/abi/prog-types.js';
 import { assemble } from '../../src/isa/index.js';
@@ -7,12 +8,12 @@ import type { StackMap } from '../../src/kernel/bpf/stackmap.js';
 import { testRun } from '../../src/kernel/bpf/test-run.js';
 import { SyscallError } from '../../src/kernel/errors.js';
 import { Kernel } from '../../src/kernel/kernel.js';
-import { u32 } from '../programs/support.js';
+import { u32, u64 } from '../programs/support.js';
 
 function load(kernel: Kernel, type: ProgTypeName, asm = 'r0 = 0\n exit') {
   const source = { name: 'prog', section: '', type: ProgType[type], expectedAttachType: 0 as const };
   const nothing = { progFlags: 0, autoload: true, subProgs: [], funcInfo: [], lineInfo: [] };
-  return kernel.bpf.progLoad({ ...source, ...nothing, insns: assemble(asm) }, []);
+  return kernel.bpf.progLoad({ ...source, ...nothing, insns: assemble(asm, { helperId }) }, []);
 }
 
 function errnoOf(act: () => unknown): number {
@@ -46,6 +47,39 @@ describe('the largest context', () => {
     context[168] = 1;
     expect(errnoOf(() => testRun(kernel, prog, { ctxIn: context }))).toBe(7);
   });
+});
+
+test('bpf_snprintf takes as many arguments as it is given', () => {
+  const kernel = new Kernel();
+  // The format "%d %d %d", three arguments, eight bytes of room.
+  const prog = load(
+    kernel,
+    'raw_tracepoint',
+    `
+    r1 = 0x6425206425206425 ll
+    *(u64 *)(r10 - 16) = r1
+    *(u64 *)(r10 - 8) = 0
+    *(u64 *)(r10 - 48) = 7
+    *(u64 *)(r10 - 40) = 8
+    *(u64 *)(r10 - 32) = 9
+    r1 = r10
+    r1 += -24
+    r2 = 8
+    r3 = r10
+    r3 += -16
+    r4 = r10
+    r4 += -48
+    r5 = 24
+    call bpf_snprintf
+    r6 = r0
+    r0 = *(u64 *)(r10 - 24)
+    if r6 == 6 goto done
+    r0 = r6
+  done:
+    exit`,
+  );
+  const { r0 } = testRun(kernel, prog, {});
+  expect(Buffer.from(u64(r0)).toString('latin1', 0, 6)).toBe('7 8 9\0');
 });
 
 test('maps that no memory is left for are refused by name', () => {
