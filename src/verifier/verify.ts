@@ -102,7 +102,7 @@ function result(v: Verifier, verdict: Verdict, errno: number, message: string): 
     verdict,
     errno,
     message: message.split('\n')[0] ?? '',
-    insn: verdict === 'accept' ? undefined : v.insnIdx,
+    insn: verdict === 'accept' || v.insnProcessed === 0 ? undefined : v.insnIdx,
     processed: v.insnProcessed,
     maxStatesPerInsn: v.maxStatesPerInsn,
     totalStates: v.totalStates,
