@@ -405,7 +405,8 @@ export class Execution implements Caller {
   private classify(stop: number): Stop {
     switch (stop) {
       case STOP_EXIT:
-        if (this.executed > this.fuel) return this.spent();
+        // The position is past the exit already.
+        if (this.executed > this.fuel) return this.spent(this.word(HOT_PC) - CELL);
         if (this.program.checked) this.engine.core.shadowCurrentFrame(0);
         this.live = false;
         return 'exit';
@@ -425,8 +426,8 @@ export class Execution implements Caller {
     }
   }
 
-  private spent(): Stop {
-    return this.stopped('out-of-fuel', `out of fuel, not finished after ${this.fuel} instructions`);
+  private spent(cell = this.word(HOT_PC)): Stop {
+    return this.stopped('out-of-fuel', `out of fuel, not finished after ${this.fuel} instructions`, cell);
   }
 
   private badAccess(): Stop {

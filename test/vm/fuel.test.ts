@@ -24,7 +24,8 @@ describe.each(LOOPS)('%s', (_name, options) => {
   });
 
   test('straight-line code is stopped too', () => {
-    expect(runText('r0 = 1\nr0 = 2\nr0 = 3\nexit', { ...options, fuel: 3 }).fault?.kind).toBe('out-of-fuel');
+    const { fault } = runText('r0 = 1\nr0 = 2\nr0 = 3\nexit', { ...options, fuel: 3 });
+    expect(fault).toMatchObject({ kind: 'out-of-fuel', insn: 3 });
     expect(runText('r0 = 1\nr0 = 2\nr0 = 3\nexit', { ...options, fuel: 4 }).r0).toBe(3n);
   });
 
