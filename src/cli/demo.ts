@@ -2,6 +2,7 @@
  * `bpflab demo`: a short tour for newcomers (`npm start`). It runs the real commands on a program and a capture that
  * come with the package, each under the command line that gives the same output.
  */
+import { existsSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
@@ -63,6 +64,9 @@ async function show({ say, command: name, args, load }: Step): Promise<void> {
 function next(): string {
   const object = shipped('programs/xdp_firewall.bpf.o');
   const capture = shipped('programs/data/traffic.pcap');
+  const docs = existsSync(new URL('docs/library.md', PACKAGE_ROOT))
+    ? `\nThe library is described in ${shipped('docs/library.md')}.`
+    : '';
   return `${stdout.style('bold', 'What to try next')}
   npx bpflab run ${object} --pcap ${capture} --json
   npx bpflab disasm ${object} --source
@@ -70,7 +74,7 @@ function next(): string {
   npx bpflab run --raw b7000000070000009500000000000000     two instructions: r0 = 7; exit
   npx bpflab run YOUR.o --hex YOUR_PACKET                   an object of your own
   npx bpflab --help
-The programs are in programs/, what they do in docs/programs.md, the library in docs/library.md.`;
+What the programs do is told in ${shipped('programs/README.md')}.${docs}`;
 }
 
 /** Path of a file of the package, as short as the user's folder allows. */
