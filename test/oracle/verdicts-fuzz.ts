@@ -1,106 +1,175 @@
 /**
- * Random programs, our verdict against the running kernel's: verdict, errno, first line, instructions processed and
- * states. Needs root and bpf(2); says so where it may not ask.
+ * Random programs, our verdict against the running kernel's: verdict, errno, first line, instructions processed, states,
+ * stack. What is accepted also runs, there and here. Needs root and bpf(2); says so where it may not ask.
  *
- *   npm run oracle:fuzz -- --seconds N --seed S [--out FILE]
+ *   npm run oracle:fuzz -- --seconds N --seed S [--programs N] [--out FILE] [--no-run] [--no-minimise] [--only SEED]
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { verify } from '../../src/verifier/index.js';
-import { requestFromJson } from '../../src/verifier/raw-request.js';
-import { ask, type KernelAnswer, kernelRefusal } from './lib/kernel.js';
-import { firstLineOf } from './verdicts-corpus.js';
+import { decodeInsns, disassemble } from '../../src/isa/index.js';
+import { inputsFor, runAccepted } from './accepted-run.js';
+import { kernelRefusal } from './lib/kernel.js';
+import { KernelPipe, type PipeAnswer } from './lib/kernel-pipe.js';
+import { type RandomProgram, type RandomRequest, structuredProgram } from './random/program.js';
+import { judge } from './verdicts-judge.js';
+import { minimise } from './verdicts-minimise.js';
 import { randomProgram } from './verdicts-random.js';
 
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
     seed: { type: 'string', default: '1' },
+    programs: { type: 'string', default: '1000000000' },
     out: { type: 'string' },
+    only: { type: 'string' },
+    run: { type: 'boolean', default: true },
+    minimise: { type: 'boolean', default: true },
   },
+  allowNegative: true,
 });
 
-const BATCH = 500;
+const BATCH = 200;
+/** 4: statistics, and the reason of a refusal, without the instructions. */
 const LOG_LEVEL = 4;
-const LOG_CHARS = 100_000;
+const LOG_CHARS = 4000;
+const MAX_MINIMISED = 25;
 
-interface Answer extends KernelAnswer {
-  readonly insn_processed?: number;
-  readonly total_states?: number;
-  readonly peak_states?: number;
+interface Finding {
+  readonly seed: number;
+  readonly kind: string;
+  readonly text: string;
+  readonly request: RandomRequest;
+}
+
+/** One in five is as wild as can be, the others follow rules. */
+function programOf(seed: number): RandomProgram {
+  if (seed % 5 !== 0) return structuredProgram(seed);
+  const { progType, insns, maps } = randomProgram(seed);
+  const request = { prog_type: progType, expected_attach_type: 0, insns, maps, license: 'GPL' };
+  return { request, pure: false };
+}
+
+const asked = (request: RandomRequest): object => ({
+  ...request,
+  log_level: LOG_LEVEL,
+  ...(values.run && { runs: inputsFor(request.prog_type) }),
+});
+
+const counts = new Map<string, number>();
+const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
+const of = (what: string): number => counts.get(what) ?? 0;
+const findings: Finding[] = [];
+const messages = new Map<string, number>();
+
+/** Difference of a program, empty where there is none; and both sides' words. */
+function examine(
+  { request, pure }: RandomProgram,
+  answer: PipeAnswer,
+  counted: boolean,
+): [kind: string, text: string] {
+  const judged = judge({ ...request, log_level: LOG_LEVEL }, answer);
+  if (counted) {
+    count(judged.difference);
+    const shape = judged.message.replace(/-?\d+/g, 'N');
+    messages.set(shape, (messages.get(shape) ?? 0) + 1);
+  }
+  if (judged.difference !== 'agree' && judged.difference !== 'unsupported')
+    return [judged.difference, judged.text];
+  if (answer.verdict !== 'accept' || !values.run) return ['', ''];
+  const ran = runAccepted(request, answer.runs ?? [], pure);
+  if (counted) count(`run: ${ran.kind}`);
+  return 'what' in ran ? [`run: ${ran.kind}`, `  ${ran.what}`] : ['', ''];
+}
+
+function listing(request: RandomRequest): string {
+  try {
+    return disassemble(decodeInsns(Buffer.from(request.insns, 'hex')))
+      .map(({ slot, text }) => `    ${slot}: ${text}`)
+      .join('\n');
+  } catch {
+    return `    ${request.insns}`;
+  }
+}
+
+async function main(pipe: KernelPipe): Promise<void> {
+  const started = performance.now();
+  const end = started + 1000 * Number(values.seconds);
+  const first = Number(values.only ?? values.seed);
+  const last = values.only === undefined ? first + Number(values.programs) : first + 1;
+  const batch = (seed: number): RandomProgram[] =>
+    Array.from({ length: Math.min(BATCH, last - seed) }, (_, i) => programOf(seed + i));
+  let seed = first;
+  let programs = batch(seed);
+  let pending = pipe.ask(programs.map(({ request }) => asked(request)));
+  while (programs.length > 0) {
+    const answers = await pending;
+    const now = programs;
+    const base = seed;
+    seed += now.length;
+    programs = performance.now() < end ? batch(seed) : [];
+    // the kernel works on the next ones while we look at these
+    pending = pipe.ask(programs.map(({ request }) => asked(request)));
+    now.forEach((program, i) => {
+      const answer = answers[i]!;
+      count('programs');
+      count(answer.verdict);
+      const [kind, text] = examine(program, answer, true);
+      if (kind !== '') findings.push({ seed: base + i, kind, text, request: program.request });
+    });
+  }
+  await pending;
+  summary((performance.now() - started) / 1000, first);
+}
+
+function summary(seconds: number, first: number): void {
+  const n = of('programs');
+  console.log(
+    `${n} programs from seed ${first} in ${seconds.toFixed(0)} s (${(n / seconds).toFixed(0)}/s), ${of('accept')} accepted by Linux: ${of('agree')} agree, ` +
+      `${of('we accept, Linux rejects')} we accept and Linux rejects, ${of('we reject, Linux accepts')} we reject and Linux accepts, ` +
+      `${of('crash')} crashed, ${of('unsupported')} unsupported; ` +
+      `${of('first line')} with another first line, ${of('errno')} errno, ${of('processed')} processed, ${of('states')} states, ${of('stack depth')} stack depth`,
+  );
+  console.log(
+    `runs of what is accepted: ${of('run: equal')} equal, ${of('run: differs')} differ, ${of('run: fault')} fault, ` +
+      `${of('run: not compared')} without a fault and not comparable, ${of('run: depends on addresses')} depend on addresses, ${of('run: unsupported')} unsupported here`,
+  );
+}
+
+async function report(pipe: KernelPipe): Promise<void> {
+  const perKind = new Map<string, number>();
+  const blocks: string[] = [];
+  for (const finding of findings) {
+    const seen = (perKind.get(finding.kind) ?? 0) + 1;
+    perKind.set(finding.kind, seen);
+    let { request, text } = finding;
+    if (values.minimise && seen <= MAX_MINIMISED) {
+      request = await minimise(request, async (candidates) => {
+        const answers = await pipe.ask(candidates.map(asked));
+        return candidates.map(
+          (candidate, i) =>
+            examine({ request: candidate, pure: true }, answers[i]!, false)[0] === finding.kind,
+        );
+      });
+      const [answer] = await pipe.ask([asked(request)]);
+      text = examine({ request, pure: true }, answer!, false)[1];
+    }
+    blocks.push(
+      `${finding.kind}: seed ${finding.seed}, ${request.prog_type}\n${text}\n${listing(request)}\n  ${JSON.stringify(request)}`,
+    );
+  }
+  for (const block of blocks.slice(0, 20)) console.log(block);
+  if (values.out === undefined) return;
+  const histogram = [...messages].sort((a, b) => b[1] - a[1]).map(([message, n]) => `${n}\t${message}`);
+  writeFileSync(values.out, `${blocks.join('\n')}\n\n${histogram.join('\n')}\n`);
 }
 
 const refusal = kernelRefusal();
 if (refusal !== undefined) {
   console.log(`skipped: ${refusal}`);
-  process.exit(0);
+} else {
+  const pipe = new KernelPipe(LOG_CHARS);
+  await main(pipe);
+  await report(pipe);
+  pipe.close();
+  if (findings.length > 0) process.exitCode = 1;
 }
-
-const counts = {
-  programs: 0,
-  accepted: 0,
-  agree: 0,
-  tooKind: 0,
-  tooStrict: 0,
-  line: 0,
-  processed: 0,
-  unsupported: 0,
-};
-const findings: string[] = [];
-
-function compare(seed: number, request: object, answer: Answer): void {
-  const ours = verify(requestFromJson(request, () => undefined));
-  counts.programs++;
-  if (answer.verdict === 'accept') counts.accepted++;
-  let kind = '';
-  if (ours.verdict === 'unsupported') {
-    counts.unsupported++;
-    return;
-  }
-  if (ours.verdict !== answer.verdict) {
-    kind = ours.verdict === 'accept' ? 'we accept, Linux rejects' : 'we reject, Linux accepts';
-    if (ours.verdict === 'accept') counts.tooKind++;
-    else counts.tooStrict++;
-  } else {
-    counts.agree++;
-    const line = answer.verdict === 'accept' ? '' : firstLineOf(answer.log ?? '');
-    if (ours.message !== line || ours.errno !== answer.errno) {
-      kind = 'first line';
-      counts.line++;
-    } else if (
-      ours.processed !== answer.insn_processed ||
-      ours.totalStates !== answer.total_states ||
-      ours.peakStates !== answer.peak_states
-    ) {
-      kind = 'processed or states';
-      counts.processed++;
-    }
-  }
-  if (kind === '') return;
-  findings.push(
-    `${kind}: seed ${seed}\n  ${JSON.stringify(request)}\n` +
-      `  linux: ${answer.verdict} ${answer.errno} ${answer.insn_processed} ${answer.total_states}/${answer.peak_states} ${firstLineOf(answer.log ?? '')}\n` +
-      `  ours:  ${ours.verdict} ${ours.errno} ${ours.processed} ${ours.totalStates}/${ours.peakStates} ${ours.message}`,
-  );
-}
-
-const end = performance.now() + 1000 * Number(values.seconds);
-for (let seed = Number(values.seed); performance.now() < end; ) {
-  const seeds = Array.from({ length: BATCH }, (_, i) => seed + i);
-  const requests = seeds.map((s) => {
-    const { progType, insns, maps } = randomProgram(s);
-    return { prog_type: progType, insns, maps, license: 'GPL', log_level: LOG_LEVEL };
-  });
-  const answers = ask(requests, LOG_CHARS) as Answer[];
-  if (answers.length !== requests.length) throw new Error('the kernel left requests unanswered');
-  requests.forEach((request, i) => void compare(seeds[i]!, request, answers[i]!));
-  seed += BATCH;
-}
-console.log(
-  `${counts.programs} programs from seed ${values.seed}, ${counts.accepted} accepted by Linux: ${counts.agree} agree, ` +
-    `${counts.tooKind} we accept and Linux rejects, ${counts.tooStrict} we reject and Linux accepts, ${counts.unsupported} unsupported; ` +
-    `${counts.line} with another first line, ${counts.processed} with other counts`,
-);
-for (const finding of findings.slice(0, 20)) console.log(finding);
-if (values.out !== undefined) writeFileSync(values.out, `${findings.join('\n')}\n`);
-if (counts.tooKind + counts.tooStrict > 0) process.exitCode = 1;

@@ -2,12 +2,13 @@
  * Random programs that stand a chance with a verifier: registers mostly initialised, pointers used mostly as such. Weighted
  * to what is hard: ranges, branches, spills at all widths, maps, packets, calls. The same seed gives the same program.
  */
+import type { MapSpec } from './random/gen.js';
 import { Rng } from './verdicts-rng.js';
 
 export interface RandomProgram {
   readonly progType: 'socket_filter' | 'xdp' | 'sched_cls';
   readonly insns: string;
-  readonly maps: readonly Readonly<Record<string, unknown>>[];
+  readonly maps: readonly MapSpec[];
 }
 
 interface Slot {

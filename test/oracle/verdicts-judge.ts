@@ -1,0 +1,69 @@
+/** One request, the kernel's answer, ours: what differs. */
+
+import { Btf } from '../../src/object/btf/index.js';
+import { verify } from '../../src/verifier/index.js';
+import { requestFromJson } from '../../src/verifier/raw-request.js';
+import type { VerifyResult } from '../../src/verifier/types.js';
+import type { PipeAnswer } from './lib/kernel-pipe.js';
+import { firstLineOf } from './verdicts-corpus.js';
+
+const parsed = new Map<string, Btf>();
+
+function btfOf(hex: string): Btf {
+  const known = parsed.get(hex) ?? Btf.parse(new Uint8Array(Buffer.from(hex, 'hex')));
+  parsed.set(hex, known);
+  return known;
+}
+
+export type Difference =
+  | 'agree'
+  | 'unsupported'
+  | 'crash'
+  | 'we accept, Linux rejects'
+  | 'we reject, Linux accepts'
+  | 'first line'
+  | 'errno'
+  | 'processed'
+  | 'states'
+  | 'stack depth';
+
+export interface Judged {
+  readonly difference: Difference;
+  /** Both sides in two lines. */
+  readonly text: string;
+  readonly message: string;
+}
+
+export function judge(request: object, answer: PipeAnswer): Judged {
+  let ours: VerifyResult;
+  try {
+    ours = verify(requestFromJson(request, btfOf));
+  } catch (error) {
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return {
+      difference: 'crash',
+      text: `  ours:  ${stack.split('\n').slice(0, 4).join(' | ')}`,
+      message: '',
+    };
+  }
+  const line = answer.verdict === 'accept' ? '' : firstLineOf(answer.log ?? '');
+  const text =
+    `  linux: ${answer.verdict} ${answer.errno} ${answer.insn_processed} ${answer.total_states}/${answer.peak_states} ${answer.stack_depth} ${line}\n` +
+    `  ours:  ${ours.verdict} ${ours.errno} ${ours.processed} ${ours.totalStates}/${ours.peakStates} ${ours.stackDepth} ${ours.message}`;
+  return { difference: differenceOf(ours, answer, line), text, message: ours.message };
+}
+
+function differenceOf(ours: VerifyResult, answer: PipeAnswer, line: string): Difference {
+  if (ours.verdict === 'unsupported') return 'unsupported';
+  if (ours.verdict !== answer.verdict) {
+    return ours.verdict === 'accept' ? 'we accept, Linux rejects' : 'we reject, Linux accepts';
+  }
+  if (ours.message !== line) return 'first line';
+  if (ours.errno !== answer.errno) return 'errno';
+  // what is refused before the first instruction leaves no figures
+  if (answer.insn_processed === undefined) return 'agree';
+  if (ours.processed !== answer.insn_processed) return 'processed';
+  if (ours.totalStates !== answer.total_states || ours.peakStates !== answer.peak_states) return 'states';
+  if (ours.verdict === 'accept' && ours.stackDepth !== answer.stack_depth) return 'stack depth';
+  return 'agree';
+}
