@@ -2,6 +2,18 @@
  * The verifier's face, `bpflab/verifier`: judging programs, as requests or out of objects, for a kernel profile. No
  * engine, no simulated kernel, no Node.
  */
+export type { PreallocPolicy } from './env/index.js';
+export { VerifierError } from './error.js';
+export { type ObjectRequestOptions, requestOf } from './from-object.js';
+export {
+  DEFAULT_PROFILE,
+  profileByName,
+  profileNames,
+  REFERENCE_VERSION,
+  type VerifierProfile,
+  withPreemptRt,
+} from './profile.js';
+export { type ProfileResult, type ProfileVerdict, verifyFor } from './profile-verify.js';
 export { type BtfSource, requestFromJson } from './raw-request.js';
 export type {
   Verdict,

@@ -19,6 +19,7 @@ export {
   type MapFacts,
   mapHelperProblem,
   mapProgramProblem,
+  preallocProblem,
   timerProblem,
 } from './maps.js';
 export { mayAccessPacket, mayLoadAbs } from './packet.js';

@@ -138,8 +138,12 @@ const isPreallocated = ({ type, mapFlags }: Pick<MapFacts, 'type' | 'mapFlags'>)
 
 const refuse = (message: string, errno: number = Errno.EINVAL): Refusal => ({ errno, message });
 
-/** `errno` 0 is a warning: the line goes to the log, the load goes on. */
-function preallocProblem(policy: PreallocPolicy, { type }: ProgEnv, map: MapFacts): Refusal | undefined {
+/** What a policy says of one map: `errno` 0 is a warning, whose line goes to the log while the load goes on. */
+export function preallocProblem(
+  policy: PreallocPolicy,
+  { type }: Pick<ProgEnv, 'type'>,
+  map: Omit<MapFacts, 'fieldMask'>,
+): Refusal | undefined {
   if (policy === 'none' || !isTracingType(type)) return undefined;
   const isPerf = type === ProgType.perf_event;
   const inner = map.inner === undefined || isPreallocated(map.inner);
