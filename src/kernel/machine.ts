@@ -4,7 +4,7 @@
  */
 import type { Btf } from '../object/btf/btf.js';
 import { Engine, type Region } from '../vm/index.js';
-import type { BpfMap, MapHost } from './bpf/map.js';
+import { type BpfMap, MAP_ID, type MapHost } from './bpf/map.js';
 import { RingbufMap } from './bpf/ringbuf.js';
 import { SyscallError } from './errors.js';
 import { Callchain } from './events/callchain.js';
@@ -45,12 +45,13 @@ export class Machine implements MapHost {
   readonly rcEvents: RcEvent[] = [];
   /** Ring buffers: a record's address says to which it belongs. */
   readonly ringbufs = new Set<RingbufMap>();
-  /** The task on top of which programs run. */
-  current: Task;
+  private task: Task;
   private readonly hashSeeds: Prandom;
-  private readonly mapsByHeader = new Map<number, BpfMap>();
-  private nextMapId = 1;
+  /** By number; no map has number 0. */
+  private readonly maps: (BpfMap | undefined)[] = [undefined];
   private readonly cpuSlot: Region;
+  /** `bpf_get_current_pid_tgid` and `bpf_get_current_uid_gid` of the current task, 8 bytes each. */
+  private readonly taskSlot: Region;
 
   constructor(options: MachineOptions = {}) {
     const { seed = 1, memoryLimitBytes } = options;
@@ -69,7 +70,8 @@ export class Machine implements MapHost {
     this.net = new NetState();
     this.callchain = new Callchain();
     this.user = new UserMemory(this.memory);
-    this.current = new Task(options.task ?? DEFAULT_TASK, this.memory, this.btf);
+    this.taskSlot = this.engine.alloc(16, 'none');
+    this.task = this.enterTask(options.task ?? DEFAULT_TASK);
   }
 
   get memory() {
@@ -90,9 +92,29 @@ export class Machine implements MapHost {
     return this.cpuSlot.address32;
   }
 
+  /** The task on top of which programs run. */
+  get current(): Task {
+    return this.task;
+  }
+
+  /** Memory offset of the 8 bytes with the current task's tgid and pid; its gid and uid follow. */
+  get taskOffset(): number {
+    return this.taskSlot.address32;
+  }
+
   /** Makes another task the current one. */
   switchTask(attr: TaskAttr): void {
-    this.current = new Task(attr, this.memory, this.btf);
+    this.task = this.enterTask(attr);
+  }
+
+  private enterTask(attr: TaskAttr): Task {
+    const { i32 } = this.memory;
+    const at = this.taskOffset >> 2;
+    i32[at] = attr.pid;
+    i32[at + 1] = attr.tgid;
+    i32[at + 2] = attr.uid;
+    i32[at + 3] = attr.gid;
+    return new Task(attr, this.memory, this.btf);
   }
 
   nextHashSeed(): number {
@@ -100,18 +122,20 @@ export class Machine implements MapHost {
   }
 
   addMap(map: BpfMap): number {
-    this.mapsByHeader.set(map.header.address32, map);
     if (map instanceof RingbufMap) this.ringbufs.add(map);
-    return this.nextMapId++;
+    const id = this.maps.push(map) - 1;
+    this.memory.i32[(map.header.address32 + MAP_ID) >> 2] = id;
+    return id;
   }
 
   removeMap(map: BpfMap): void {
-    this.mapsByHeader.delete(map.header.address32);
+    this.maps[map.id] = undefined;
     if (map instanceof RingbufMap) this.ringbufs.delete(map);
   }
 
-  /** The map whose header lies at a memory offset, or undefined. */
+  /** The map whose header lies at a memory offset, or undefined: the header says which, the map whether that is true. */
   mapAt(offset: number): BpfMap | undefined {
-    return this.mapsByHeader.get(offset);
+    const map = this.maps[this.memory.i32[(offset + MAP_ID) >>> 2] ?? 0];
+    return map !== undefined && map.header.address32 === offset ? map : undefined;
   }
 }

@@ -17,8 +17,6 @@ export interface Core {
   push(checked: number, target: number, back: number, kind: number): number;
   /** Starts the loop helper of an index, whose call ends at the current position: −1, or a stop. */
   beginLoop(checked: number, index: number): number;
-  /** Opens (−1) or closes (0) the current frame's stack. */
-  shadowCurrentFrame(value: number): void;
 }
 
 /** What the core asks of its host. */

@@ -102,13 +102,22 @@ export class Engine implements ExecutionHost {
 
   /** Runs a program to its end. Flow helpers that would wait are an error (`VM_WOULD_WAIT`). */
   run(program: Program, options: StartOptions = {}): RunResult {
-    const execution = this.idle.pop() ?? this.execution();
+    const execution = this.borrow();
     try {
       execution.start(program, options);
       return execution.finish();
     } finally {
-      this.idle.push(execution);
+      this.giveBack(execution);
     }
+  }
+
+  /** An execution for someone who starts many runs and gives it back afterwards. */
+  borrow(): Execution {
+    return this.idle.pop() ?? this.execution();
+  }
+
+  giveBack(execution: Execution): void {
+    this.idle.push(execution);
   }
 
   /** Makes the core return to its host (stop `yield`) once the current plain helper is done. */

@@ -35,7 +35,7 @@ import { HelperFault, VmStateError } from './errors.js';
 import { type HelperCall, setHalves } from './helper-call.js';
 import type { FlowResult, HelperDef, LoopHelper } from './helpers.js';
 import type { EngineMemory } from './memory.js';
-import { cellOfFunction, type Program } from './program.js';
+import { cellOfFunction, cellOfHalves, type Program } from './program.js';
 import type { Caller, Fault, FaultKind, Region, RegValue, RunResult, StartOptions } from './types.js';
 
 /** Instructions that a run may execute where nothing else is said. */
@@ -90,8 +90,11 @@ export class Execution implements Caller {
   /** Nested activations of the core by this execution. */
   private active = 0;
   private quantum: number | undefined;
-  private lastFunction: bigint | undefined;
-  private lastFunctionCell = 0;
+  /** The function that a helper called last, and its program. */
+  private functionAt = 0;
+  private functionIn: Program | undefined;
+  /** Its address, where a helper gave it as one. */
+  private lastAddress: bigint | undefined;
   private flow: Extract<HelperDef, { kind: 'flow' }> | undefined;
 
   /** @internal Made by `Engine.execution`. */
@@ -111,10 +114,7 @@ export class Execution implements Caller {
   /** Puts the execution at the start of a program. */
   start(program: Program, options: StartOptions = {}): void {
     const fuel = options.fuel ?? DEFAULT_FUEL;
-    const place = { symbol: program.name };
-    if (this.active > 0) throw new VmStateError('VM_STATE', 'the execution is running', place);
-    if (!program.loaded) throw new VmStateError('VM_STATE', 'the program was unloaded', place);
-    if (!(fuel >= 0)) throw new VmStateError('VM_STATE', `${fuel} is no number of instructions`, place);
+    if (this.active > 0 || !program.loaded || !(fuel >= 0)) this.cannotStart(program, fuel);
     const { engine } = this;
     engine.switchTo(this);
     // The frames of a run that was left half-way.
@@ -123,7 +123,6 @@ export class Execution implements Caller {
     this.program = program;
     this.fault = undefined;
     this.flow = undefined;
-    this.lastFunction = undefined;
     this.fuel = fuel;
     this.executed = 0;
     engine.core.begin(program.start, this.stack.address32 + STACK_SIZE, program.checked ? 1 : 0);
@@ -137,6 +136,16 @@ export class Execution implements Caller {
     }
     // A helper may prepare another run without losing its caller's registers.
     if (engine.running !== undefined) engine.switchTo(engine.running);
+  }
+
+  private cannotStart(program: Program, fuel: number): never {
+    const why =
+      this.active > 0
+        ? 'the execution is running'
+        : program.loaded
+          ? `${fuel} is no number of instructions`
+          : 'the program was unloaded';
+    throw new VmStateError('VM_STATE', why, { symbol: program.name });
   }
 
   get instructions(): number {
@@ -220,9 +229,16 @@ export class Execution implements Caller {
 
   /** Runs to the end; flow helpers may not wait. */
   finish(): RunResult {
+    this.complete();
+    return this.result();
+  }
+
+  /** The same without making a result: false when the run was stopped (`fault`). */
+  complete(): boolean {
     for (;;) {
       const stop = this.resume();
-      if (stop === 'exit' || stop === 'fault') return this.result();
+      if (stop === 'exit') return true;
+      if (stop === 'fault') return false;
       if (stop === 'flow') this.completeFlow();
     }
   }
@@ -288,13 +304,21 @@ export class Execution implements Caller {
 
   /** Cell of the function at an address; helpers call the same one many times. */
   private functionCell(address: bigint): number {
-    if (address === this.lastFunction) return this.lastFunctionCell;
-    const cell = cellOfFunction(address);
+    if (address === this.lastAddress && this.functionIn?.loaded === true) return this.functionAt;
+    const cell = this.checkFunction(cellOfFunction(address), address);
+    this.lastAddress = address;
+    return cell;
+  }
+
+  private checkFunction(cell: number, address?: bigint): number {
+    if (cell === this.functionAt && this.functionIn?.loaded === true) return cell;
     if (cell < 0 || !this.isFunction(cell)) {
-      throw new HelperFault(`0x${BigInt.asUintN(64, address).toString(16)} is not a function of the program`);
+      const text = BigInt.asUintN(64, address ?? this.engine.call.arg(2)).toString(16);
+      throw new HelperFault(`0x${text} is not a function of the program`);
     }
-    this.lastFunction = address;
-    this.lastFunctionCell = cell;
+    this.lastAddress = undefined;
+    this.functionAt = cell;
+    this.functionIn = this.engine.programAt(cell);
     return cell;
   }
 
@@ -305,7 +329,7 @@ export class Execution implements Caller {
     if ((call.i32[8]! | call.i32[9]!) !== 0) call.setR0(badFlags);
     else if (count > limit) call.setR0(tooMany);
     else if (count === 0) call.setR0(0);
-    else return this.functionCell(call.arg(2));
+    else return this.checkFunction(cellOfHalves(call.i32[4]!, call.i32[5]!));
     return 0;
   }
 
@@ -374,8 +398,9 @@ export class Execution implements Caller {
     let stop: number;
     if (checked) stop = exactFuel ? core.stepChecked() : core.runChecked();
     else stop = exactFuel ? core.step() : core.run();
-    // Not the local: a callback from within may have charged a part of the slice already.
-    this.executed += this.slice - this.left();
+    // Not the locals: a callback from within may have charged a part of the slice already, memory may have grown.
+    const after = memory.i32;
+    this.executed += this.slice - (after[HOT_BUDGET >> 2]! - after[HOT_PC >> 2]!) / CELL;
     this.inCore = false;
     return stop;
   }
@@ -405,9 +430,7 @@ export class Execution implements Caller {
   private classify(stop: number): Stop {
     switch (stop) {
       case STOP_EXIT:
-        // The position is past the exit already.
-        if (this.executed > this.fuel) return this.spent(this.word(HOT_PC) - CELL);
-        if (this.program.checked) this.engine.core.shadowCurrentFrame(0);
+        if (this.executed > this.fuel) return this.spent();
         this.live = false;
         return 'exit';
       case STOP_RETURN:
@@ -426,8 +449,8 @@ export class Execution implements Caller {
     }
   }
 
-  private spent(cell = this.word(HOT_PC)): Stop {
-    return this.stopped('out-of-fuel', `out of fuel, not finished after ${this.fuel} instructions`, cell);
+  private spent(): Stop {
+    return this.stopped('out-of-fuel', `out of fuel, not finished after ${this.fuel} instructions`);
   }
 
   private badAccess(): Stop {
@@ -476,6 +499,16 @@ export class Execution implements Caller {
     if (helper?.kind === 'plain' || helper?.kind === 'indexed') {
       const result = helper.run(this.engine.call);
       if (result !== undefined) this.setReg(0, result);
+      return 'call';
+    }
+    if (helper?.kind === 'const') {
+      this.setReg(0, helper.value);
+      return 'call';
+    }
+    if (helper?.kind === 'slot') {
+      const { view } = this.engine.memory;
+      const { offset, size } = helper;
+      this.setReg(0, size === 8 ? view.getBigUint64(offset, true) : view.getUint32(offset, true));
       return 'call';
     }
     if (helper?.kind === 'loop') {

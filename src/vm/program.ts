@@ -20,6 +20,12 @@ export function cellOfFunction(address: bigint): number {
     : -1;
 }
 
+/** The same for an address in two 32-bit halves, without bigints. */
+export function cellOfHalves(low: number, high: number): number {
+  const cell = (low >>> 0) - TEXT_LOW;
+  return high === -1 && cell >= 0 && cell < 1 << 25 ? cell : -1;
+}
+
 export class Program implements LoadedProgram {
   /** False once unloaded. */
   loaded = true;

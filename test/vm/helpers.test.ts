@@ -57,6 +57,14 @@ describe.each(LOOPS)('%s', (_name, options) => {
     };
     expect(runText('call 1\nexit', { ...options, engine, helpers }).r0).toBe(0xfedcba9876543210n);
     expect(runText('call 2\nexit', { ...options, engine, helpers }).r0).toBe(0xfedcba98n);
+    for (const [id, r0] of [
+      [1, 0xfedcba9876543210n],
+      [2, 0xfedcba98n],
+      [3, 7n],
+    ] as const) {
+      helpers[3] = { kind: 'const', name: 'seven', value: 7 };
+      expect(runText(`r6 = ${id}\ncallx r6\nexit`, { ...options, engine, helpers }).r0).toBe(r0);
+    }
   });
 
   test('instructions are exact inside helpers', () => {

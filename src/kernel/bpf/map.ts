@@ -44,6 +44,8 @@ export interface MapAttr {
 export type ElemVisitor = (key: number, value: number) => boolean;
 
 const HEADER_SIZE = 64;
+/** Where in a header its map's number is, behind what the engine keeps there of arrays. */
+export const MAP_ID = 32;
 
 export abstract class BpfMap {
   readonly name: string;

@@ -29,18 +29,23 @@ export function runProg(kernel: Kernel, prog: BpfProg, start: StartOptions, opti
   const { engine } = kernel;
   kernel.callchain.set(options.callchain);
   const startOptions = { ...start, fuel };
+  const { net } = kernel;
   let instructions = 0;
-  let r0 = 0n;
-  timer?.enter();
-  for (let i = 0; i < Math.max(1, repeat); i++) {
-    kernel.net.redirect = undefined;
-    const result = engine.run(prog.program, startOptions);
-    instructions += result.instructions;
-    r0 = result.r0;
-    if (result.fault !== undefined) throw faultOf(kernel, prog, result.fault);
+  const execution = engine.borrow();
+  try {
+    timer?.enter();
+    for (let i = 0; i < Math.max(1, repeat); i++) {
+      net.redirect = undefined;
+      execution.start(prog.program, startOptions);
+      const exited = execution.complete();
+      instructions += execution.instructions;
+      if (!exited) throw faultOf(kernel, prog, execution.fault!);
+    }
+    timer?.leave();
+    return { r0: execution.reg(0), instructions };
+  } finally {
+    engine.giveBack(execution);
   }
-  timer?.leave();
-  return { r0, instructions };
 }
 
 /** The error for a fault; `source` is the source line it lies in, where that is known. */

@@ -37,12 +37,12 @@ export class Task {
     readonly attr: TaskAttr,
     private readonly memory: EngineMemory,
     private readonly btf: Btf | undefined,
-  ) {}
+  ) {
+    this.comm = commBytes(attr.comm);
+  }
 
   /** `comm` as it lies in memory: cut to 15 bytes, padded with NULs. */
-  get comm(): Uint8Array {
-    return commBytes(this.attr.comm);
-  }
+  readonly comm: Uint8Array;
 
   /** Address of the task's `struct task_struct`. */
   get address(): bigint {

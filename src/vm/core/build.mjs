@@ -19,6 +19,8 @@ const SHADOW_BASE = 0x2000000;
 const OPTIONS = [
   '-O1',
   '--noAssert',
+  '--enable',
+  'simd',
   '--runtime',
   'stub',
   '--importMemory',

@@ -78,12 +78,19 @@ function shadowFrame(top: u32, value: i64): void {
 
 /** Raw programs see the same whatever ran before. */
 function zeroFrame(top: u32): void {
-  memory.fill(<usize>top - STACK_FRAME, 0, STACK_FRAME);
+  const zero = i64x2.splat(0);
+  const end: usize = top;
+  for (let p: usize = end - STACK_FRAME; p < end; p += 64) {
+    v128.store(p, zero);
+    v128.store(p, zero, 16);
+    v128.store(p, zero, 32);
+    v128.store(p, zero, 48);
+  }
 }
 
 /** Puts the hot block at the start of a run: cell `pc`, a zeroed frame below memory offset `top`. */
 export function begin(pc: i32, top: i32, checked: i32): void {
-  for (let i: usize = 0; i < 80; i += 8) store<i64>(HOT_REGS + i, 0);
+  for (let i: usize = 0; i < 80; i += 16) v128.store(HOT_REGS + i, i64x2.splat(0));
   store<i64>(HOT_REGS, ((<i64>WINDOW_HIGH) << 32) | top, 80);
   store<i32>(HOT_PC, pc);
   store<i32>(HOT_BUDGET, pc);
@@ -91,13 +98,8 @@ export function begin(pc: i32, top: i32, checked: i32): void {
   store<i32>(HOT_TAIL_CALLS, 0);
   store<i32>(HOT_MAY_GOTO, MAY_GOTO_LOOPS);
   store<i32>(HOT_PACKET_LEN, 0);
-  memory.fill(top - STACK_FRAME, 0, STACK_FRAME);
+  zeroFrame(top);
   if (checked) shadowFrame(top, -1);
-}
-
-/** Opens (−1) or closes (0) the current frame's stack to checked programs. */
-export function shadowCurrentFrame(value: i32): void {
-  shadowFrame(load<u32>(HOT_REGS, 80), value);
 }
 
 /** Calls the function at cell `target`; `back` is the return cell. −1, or why it cannot. */
@@ -179,7 +181,10 @@ function loopArguments(frame: usize, index: u32): void {
 /** The exit of a function at `pc`: of the program, to the function's caller, or to the loop's next iteration. */
 export function returnFrom<C>(pc: usize, b: i32): i32 {
   const depth = load<i32>(HOT_DEPTH);
-  if (depth == 0) return stop(pc + CELL, b, STOP_EXIT);
+  if (depth == 0) {
+    if (sizeof<C>() == 8) shadowFrame(load<u32>(HOT_REGS, 80), 0);
+    return stop(pc + CELL, b, STOP_EXIT);
+  }
   const frame: usize = HOT_FRAMES + (depth - 1) * FRAME_SIZE;
   if (load<i32>(frame, FRAME_KIND) != FRAME_LOOP) return leave<C>(pc, b);
   const done = load<u32>(frame, FRAME_INDEX) + 1;

@@ -202,11 +202,7 @@ op('call_slot32', `${set(`<i64>load<u32>(<usize>${IMM32})`, '0')} ${NEXT}`);
 op('call_slot64', `${set(`load<i64>(<usize>${IMM32})`, '0')} ${NEXT}`);
 op('call_tail', `const s = tailCall(pc, b); if (s >= 0) return s; ${RESUME}`);
 op('callx', `store<i32>(HOT_CALLEE, load<u8>(pc, 2) >> 3); return stop(pc + CELL, b, STOP_CALL);`);
-op(
-  'exit',
-  `if (load<i32>(HOT_DEPTH) == 0) return stop(pc + CELL, b, STOP_EXIT);
-   const s = returnFrom<C>(pc, b); if (s >= 0) return s; ${RESUME}`,
-);
+op('exit', `const s = returnFrom<C>(pc, b); if (s >= 0) return s; ${RESUME}`);
 /** Follows the last instruction, so that falling off the end is a fault like any other. */
 op('end', 'return stop(pc, b, STOP_END);');
 

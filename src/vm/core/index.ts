@@ -1,4 +1,4 @@
 /** What the host may call. */
 
-export { begin, beginLoop, push, shadowCurrentFrame } from './calls';
+export { begin, beginLoop, push } from './calls';
 export { run, runChecked, step, stepChecked } from './loop';
