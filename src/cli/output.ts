@@ -31,18 +31,30 @@ export class Output {
     return this.colour ? styleText(style, text) : text;
   }
 
+  /** Text for people: control characters, which an object's names and strings may hold, are spelt out. */
   write(text: string): void {
-    this.#sink.write(text);
+    this.#sink.write(spellOut(text, this.colour));
   }
 
   line(text = ''): void {
-    this.#sink.write(`${text}\n`);
+    this.write(`${text}\n`);
   }
 
   /** One JSON document, `bigint` as decimal strings, bytes as hex. */
   json(value: unknown): void {
-    this.line(JSON.stringify(value, jsonValue, 2));
+    this.#sink.write(`${JSON.stringify(value, jsonValue, 2)}\n`);
   }
+}
+
+const CONTROLS = /(?![\t\n])\p{Cc}/gu;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the colours that `style` sets begin with one
+const CONTROLS_BUT_COLOURS = /(?![\t\n]|\x1b\[\d{1,3}m)\p{Cc}/gu;
+
+function spellOut(text: string, colour: boolean): string {
+  return text.replaceAll(
+    colour ? CONTROLS_BUT_COLOURS : CONTROLS,
+    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
 }
 
 function jsonValue(_key: string, value: unknown): unknown {

@@ -204,6 +204,26 @@ describe('help', () => {
   );
 });
 
+test.each([
+  ['plain', {}],
+  ['colours', { NO_COLOR: '', FORCE_COLOR: '1' }],
+])('names from an object do not drive the terminal (%s)', (_, env: Record<string, string>) => {
+  const object = readFileSync(COUNTER).toString('latin1');
+  const path = file('escape.o', Buffer.from(object.replaceAll('counters\0', 'coun\u001b[2J\0'), 'latin1'));
+  const commands = [
+    ['inspect', path],
+    ['disasm', path],
+    ['btf', path, 'dump'],
+    ['run', path, '--hex', ARP],
+  ];
+  for (const args of commands) {
+    const { stdout } = bpflab(args, '', env);
+    expect(stdout).toContain('coun\\x1b[2J');
+    expect(stdout).not.toContain('\u001b[2J');
+  }
+  expect(JSON.parse(bpflab(['inspect', path, '--json']).stdout).maps[0].name).toBe('coun\u001b[2J');
+});
+
 test('colours only on a terminal, unless asked for', () => {
   expect(bpflab(['inspect', COUNTER]).stdout).not.toContain('\u001b[');
   const forced = bpflab(['inspect', COUNTER], '', { NO_COLOR: '', FORCE_COLOR: '1' });
