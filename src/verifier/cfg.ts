@@ -36,12 +36,6 @@ const BRANCH = 2;
 const DONE = false;
 const KEEP = true;
 
-/** Which instructions may follow each: fall-through first, two places an instruction. */
-export interface Successors {
-  readonly count: Uint8Array;
-  readonly at: Int32Array;
-}
-
 /**
  * Tail calls and `LD_ABS` may leave their function without an exit of its own; they are taken to lead to one
  * (as in Linux 6.18.44).

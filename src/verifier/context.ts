@@ -7,7 +7,6 @@ import { ProgFlag } from '../abi/prog-flags.js';
 import type { Insn } from '../isa/insn.js';
 import type { Btf } from '../object/btf/btf.js';
 import { Backtrack } from './backtrack-state.js';
-import type { Successors } from './cfg.js';
 import {
   type CtxField,
   FULL_CAPABILITIES,
@@ -24,6 +23,7 @@ import { MapView } from './map-view.js';
 import { Reg } from './reg.js';
 import { NOT_INIT } from './reg-type.js';
 import { type FuncState, type HistoryEntry, type LinkedReg, type StateNode, VerifierState } from './state.js';
+import type { Successors } from './successors.js';
 import type { VerifyRequest } from './types.js';
 import { Rejection, Unsupported } from './verdict.js';
 

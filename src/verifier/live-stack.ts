@@ -2,8 +2,9 @@
  * Which stack slots may still be read, before each instruction: gathered while paths are simulated, per
  * chain of calls, and brought to a fixed point when a path ends. Models kernel/bpf/liveness.c of Linux 6.18.
  */
-import type { Verifier } from './context.js';
+import type { VerifierLog } from './log.js';
 import { frameInsnIdx, MAX_CALL_FRAMES, type VerifierState } from './state.js';
+import type { Successors } from './successors.js';
 
 /** Words of one instruction in one frame: each mask is a low and a high word, a bit a slot. */
 const STRIDE = 8;
@@ -48,8 +49,21 @@ class FuncInstance {
   }
 }
 
+/** What of the program and its current state is looked at. */
+export interface LivenessHost {
+  readonly state: VerifierState;
+  readonly log: VerifierLog;
+  readonly aux: readonly { readonly callsCallback: boolean; readonly prunePoint: boolean }[];
+  readonly subprogs: readonly { readonly start: number; readonly postorderStart: number }[];
+  readonly postorder: Int32Array;
+  readonly postorderCount: number;
+  readonly successors: Successors;
+  subprogEnd(index: number): number;
+  findSubprog(start: number): number;
+}
+
 export class StackLiveness {
-  readonly #v: Verifier;
+  readonly #v: LivenessHost;
   readonly #instances = new Map<string, FuncInstance>();
   #current: FuncInstance | null = null;
   readonly #writeLo = new Int32Array(MAX_CALL_FRAMES);
@@ -58,7 +72,7 @@ export class StackLiveness {
   #query: FuncInstance[] = [];
   #queryInsn = 0;
 
-  constructor(v: Verifier) {
+  constructor(v: LivenessHost) {
     this.#v = v;
   }
 
