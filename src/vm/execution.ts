@@ -430,7 +430,8 @@ export class Execution implements Caller {
   private classify(stop: number): Stop {
     switch (stop) {
       case STOP_EXIT:
-        if (this.executed > this.fuel) return this.spent();
+        // The position is past the exit already.
+        if (this.executed > this.fuel) return this.spent(this.word(HOT_PC) - CELL);
         this.live = false;
         return 'exit';
       case STOP_RETURN:
@@ -449,8 +450,8 @@ export class Execution implements Caller {
     }
   }
 
-  private spent(): Stop {
-    return this.stopped('out-of-fuel', `out of fuel, not finished after ${this.fuel} instructions`);
+  private spent(cell = this.word(HOT_PC)): Stop {
+    return this.stopped('out-of-fuel', `out of fuel, not finished after ${this.fuel} instructions`, cell);
   }
 
   private badAccess(): Stop {
