@@ -17,6 +17,8 @@ const DEF_SIZE = 20;
 const SAMPLES_SIZES: readonly number[] = [24, 28];
 /** iproute2's `struct bpf_elf_map`: id, pinning, inner_id, inner_idx behind it. */
 const IPROUTE2_SIZE = 36;
+/** Its `inner_idx` of -1. */
+const NO_SLOT = 0xffffffff;
 
 /** `maps`, `maps/x` (bcc), `x/maps` (ir-keytable). */
 export function isLegacyMaps({ name, size }: Section): boolean {
@@ -32,7 +34,10 @@ interface RawMap {
   /** iproute2's `id`, for maps that name their inner map by it. */
   readonly id: number;
   readonly innerId: number;
+  /** The samples' place of the inner map among the definitions; -1 for none. */
   readonly innerIndex: number;
+  /** iproute2's `inner_idx`: element of the outer map that this inner map goes to; -1 for none. */
+  readonly slot: number;
 }
 
 /** The definitions of one section, in offset order. Throws `ObjectError`. */
@@ -92,7 +97,7 @@ function readDef(section: Section, sym: Sym, size: number, endian: Endian): RawM
     maxEntries: field(3),
     mapFlags: field(4),
   };
-  const plain = { def: base, offset: sym.value, id: 0, innerId: 0, innerIndex: -1 };
+  const plain = { def: base, offset: sym.value, id: 0, innerId: 0, innerIndex: -1, slot: -1 };
   let known = DEF_SIZE;
   let result: RawMap = plain;
   if (size === IPROUTE2_SIZE) {
@@ -103,7 +108,7 @@ function readDef(section: Section, sym: Sym, size: number, endian: Endian): RawM
       def,
       id: field(5),
       innerId: field(7),
-      innerIndex: isMapInMap(type) && field(7) === 0 ? field(8) : -1,
+      slot: field(8) === NO_SLOT ? -1 : field(8),
     };
   } else if (SAMPLES_SIZES.includes(size) && (isMapInMap(type) || field(5) === 0)) {
     known = size;
@@ -132,5 +137,9 @@ function withInner(map: RawMap, all: readonly RawMap[]): MapDef {
       symbol: map.def.name,
     });
   }
-  return { ...map.def, inner: inner.def };
+  // A definition that is named as the inner map says which element of the outer one it goes to.
+  const initialSlots = all
+    .filter((other) => other.innerId === 0 && other.slot >= 0 && other.id !== 0 && other.id === map.innerId)
+    .map((other) => ({ index: other.slot, target: other.def.name }));
+  return { ...map.def, inner: inner.def, ...(initialSlots.length === 0 ? {} : { initialSlots }) };
 }

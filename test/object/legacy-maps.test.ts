@@ -62,6 +62,19 @@ describe('inner maps', () => {
     expect(maps[0]!.inner).toBeUndefined();
   });
 
+  test("into the outer map's elements by iproute2's inner_idx", () => {
+    const outer = [12, 4, 4, 8, 0, 0, 0, 9, 0];
+    const inner = (slot: number) => [2, 4, 64, 1, 0, 9, 0, 0, slot];
+    const slots = (defs: Def[]) => read(defs)[0]!.initialSlots;
+    expect(slots([outer, inner(3)])).toEqual([{ index: 3, target: 'b' }]);
+    expect(slots([outer, inner(0), inner(5)])).toEqual([
+      { index: 0, target: 'b' },
+      { index: 5, target: 'c' },
+    ]);
+    expect(slots([outer, inner(0xffffffff)])).toBeUndefined();
+    expect(read([[12, 4, 4, 8, 0, 0, 0, 0, 1], inner(0)])[0]!.inner).toBeUndefined();
+  });
+
   test('are not made up', () => {
     expect(read([[12, 4, 4, 8, 0]])[0]!.inner).toBeUndefined();
     expect(read([[12, 4, 4, 8, 0, 0]])[0]!.inner).toBeUndefined();
