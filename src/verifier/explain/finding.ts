@@ -1,0 +1,164 @@
+/**
+ * One rejection as the rules see it: the message's captures, the instruction, the registers before it in words.
+ */
+import * as C from '../../isa/constants.js';
+import type { Insn } from '../../isa/insn.js';
+import type { VerifyRequest, VerifyResult } from '../types.js';
+import { isConditional, tested } from './effects.js';
+import { helperName, sourceAt, sourceNote } from './names.js';
+import type { Path, PathStep } from './path.js';
+import { type Place, reg } from './place.js';
+import { describeValue, parseValue, type ValueText } from './value.js';
+
+export class Finding {
+  readonly request: VerifyRequest;
+  readonly result: VerifyResult;
+  readonly path: Path;
+  readonly #groups: Readonly<Record<string, string | undefined>>;
+
+  constructor(
+    request: VerifyRequest,
+    result: VerifyResult,
+    path: Path,
+    groups: Readonly<Record<string, string>>,
+  ) {
+    this.request = request;
+    this.result = result;
+    this.path = path;
+    this.#groups = groups;
+  }
+
+  /** A capture of the rule's pattern; empty where it did not take part. */
+  text(name: string): string {
+    return this.#groups[name] ?? '';
+  }
+
+  number(name: string): number {
+    return Number(this.text(name));
+  }
+
+  get #last(): PathStep | undefined {
+    return this.path.steps[this.path.steps.length - 1];
+  }
+
+  /** Slot of the rejected instruction; undefined where no path was simulated. */
+  get slot(): number | undefined {
+    return this.#last?.slot;
+  }
+
+  get insn(): Insn | undefined {
+    return this.slot === undefined ? undefined : this.request.insns[this.slot];
+  }
+
+  /** Register at fault: named by the message, by a later line, or by the instruction. */
+  get regno(): number | undefined {
+    const named = this.#groups.reg;
+    if (named !== undefined) return Number(named);
+    for (const line of [this.result.message, ...this.path.errors]) {
+      const match = /\bR(\d+)\b/.exec(line);
+      if (match !== null) return Number(match[1]);
+    }
+    return this.#operands()[0];
+  }
+
+  #operands(): number[] {
+    const { insn } = this;
+    if (insn === undefined) return [];
+    switch (C.bpfClass(insn.code)) {
+      case C.BPF_LDX:
+        return [insn.src];
+      case C.BPF_ST:
+      case C.BPF_STX:
+        return [insn.dst];
+      case C.BPF_ALU:
+      case C.BPF_ALU64:
+        return C.bpfSrc(insn.code) === C.BPF_X ? [insn.dst, insn.src] : [insn.dst];
+      case C.BPF_JMP:
+      case C.BPF_JMP32:
+        if (isConditional(insn)) return tested(insn);
+        return C.bpfOp(insn.code) === C.BPF_EXIT ? [0] : [];
+      default:
+        return [];
+    }
+  }
+
+  /** `r2`, or `the pointer`. */
+  get regName(): string {
+    return this.regno === undefined ? 'the pointer' : `r${this.regno}`;
+  }
+
+  /** Text of a register before the rejected instruction, as the log spells it. */
+  raw(regno: number | undefined = this.regno): string | undefined {
+    const last = this.#last;
+    if (regno === undefined || last === undefined) return undefined;
+    return this.path.before(this.path.steps.length - 1, last.activation, `R${regno}`);
+  }
+
+  value(regno: number | undefined = this.regno): ValueText | undefined {
+    const text = this.raw(regno);
+    return text === undefined ? undefined : parseValue(text);
+  }
+
+  /** `r2 is a pointer to …`. */
+  is(regno: number | undefined = this.regno): string {
+    return regno === undefined ? 'the value is unknown' : `r${regno} is ${describeValue(this.raw(regno))}`;
+  }
+
+  /** Name of the helper that is called, where the instruction calls one. */
+  get helper(): string {
+    const { insn } = this;
+    if (insn?.code !== (C.BPF_JMP | C.BPF_CALL)) return '';
+    return insn.src === 0 ? helperName(insn.imm) : 'the function';
+  }
+
+  /** `the access`, or `bpf_x's access`. */
+  get access(): string {
+    return this.helper === '' ? 'the access' : `the access by ${this.helper}`;
+  }
+
+  /** `insn 7 (line 31: …)`. */
+  at(slot: number): string {
+    return `insn ${slot}${sourceNote(sourceAt(this.request, slot))}`;
+  }
+
+  /** Slot of the first instruction of the program that is so; the second slots of `LD_IMM64` are passed over. */
+  firstInsn(test: (insn: Insn, slot: number) => boolean): number | undefined {
+    const { insns } = this.request;
+    for (let i = 0; i < insns.length; i += insns[i]!.code === C.LD_IMM64 ? 2 : 1) {
+      if (test(insns[i]!, i)) return i;
+    }
+    return undefined;
+  }
+
+  /** Conditional jumps of the path that compare with the end of the packet. */
+  packetChecks(): readonly number[] {
+    const slots = new Set<number>();
+    this.path.steps.forEach(({ slot, activation }, i) => {
+      const insn = this.request.insns[slot];
+      if (insn === undefined || !isConditional(insn)) return;
+      const texts = tested(insn).map((regno) => this.path.before(i, activation, `R${regno}`));
+      if (texts.some((text) => text?.startsWith('pkt_end'))) slots.add(slot);
+    });
+    return [...slots];
+  }
+
+  /** Registers that the conditional jumps since the last visit of the rejected instruction test. */
+  loopTests(): Place[] {
+    const { steps } = this.path;
+    const places = new Map<number, Place>();
+    for (let i = steps.length - 2; i >= 0 && steps[i]!.slot !== this.slot; i--) {
+      const insn = this.request.insns[steps[i]!.slot];
+      if (insn === undefined || !isConditional(insn)) continue;
+      for (const regno of tested(insn)) places.set(regno, reg(regno));
+    }
+    return [...places.values()];
+  }
+
+  /** What a chain is followed from unless the rule says otherwise. */
+  defaultPlaces(): Place[] {
+    const { regno } = this;
+    const operands = this.#operands();
+    const regs = regno === undefined || operands.includes(regno) ? operands : [regno];
+    return regs.map(reg);
+  }
+}
