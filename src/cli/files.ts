@@ -12,7 +12,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only',
 };
 
-function ioError(file: string, error: unknown): CliIoError {
+export function ioError(file: string, error: unknown): CliIoError {
   const code = (error as NodeJS.ErrnoException).code ?? 'EIO';
   return new CliIoError(`IO_${code}`, REASONS[code] ?? (error as Error).message, { file });
 }

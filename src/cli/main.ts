@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   inspect: { summary: 'list what an object file holds', load: () => import('./inspect.js') },
   disasm: { summary: 'disassemble the programs of an object', load: () => import('./disasm.js') },
   btf: { summary: 'summarise or dump BTF', load: () => import('./btf.js') },
+  verify: { summary: 'would the kernel load it, and if not, why', load: () => import('./verify.js') },
   run: { summary: 'run a program on given input', load: () => import('./run.js') },
   demo: { summary: 'a short tour on a committed program', load: () => import('./demo.js') },
   conformance: {
@@ -31,6 +32,7 @@ const EXAMPLES = `
 Examples:
   bpflab inspect prog.o              what is in it
   bpflab disasm prog.o --source      instructions under their source lines
+  bpflab verify prog.o               would the kernel load it
   bpflab run prog.o --pcap in.pcap   run its XDP program on every packet
   bpflab run --raw b7000000070000009500000000000000
 
@@ -39,7 +41,7 @@ Exit codes: 0 done, 1 the program or input was refused or faulted, 2 wrong usage
 function buildProgram(): Command {
   const program = new Command('bpflab');
   program
-    .description('Load, decode and run compiled eBPF objects: no root, no Linux, no JIT.')
+    .description('Load, decode, verify and run compiled eBPF objects: no root, no Linux, no JIT.')
     .version(version())
     .addHelpText('after', EXAMPLES)
     .showSuggestionAfterError()

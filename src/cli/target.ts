@@ -32,7 +32,7 @@ export function targetFor(object: BpfObject, options: TargetOptions): RelocateOp
   };
 }
 
-function chooseTypes(choice: string | undefined): Btf {
+export function chooseTypes(choice: string | undefined): Btf {
   switch (choice) {
     case undefined:
       return loadTargetBtf({ from: existsSync(KERNEL_BTF_PATH) ? 'kernel' : 'embedded' });

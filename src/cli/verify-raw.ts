@@ -1,70 +1,176 @@
-/** `bpflab verify --raw`: recorded load requests, JSON objects a line; one answer a line, in order. */
-import { existsSync } from 'node:fs';
+/**
+ * `bpflab verify --raw`: recorded load requests, one JSON object a line, each answered by one JSON object a line, in order.
+ * A line that is no request is answered `bad_request`, and the next is read. Lines are streamed; BTF blobs are kept.
+ */
+import { createReadStream, existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { BpflabError } from '../errors.js';
-import { Btf } from '../object/btf/btf.js';
-import { loadTargetBtf, readBtfFile } from '../object/btf/target.js';
-import { requestFromJson, type VerifyPolicy, verify } from '../verifier/index.js';
-import { readInput } from './files.js';
+import type { Btf } from '../object/btf/btf.js';
+import { btfFromBytes } from '../object/btf/target.js';
+import { requestFromJson, type VerifierProfile, type VerifyRequest, verifyFor } from '../verifier/index.js';
+import { CliIoError } from './errors.js';
+import { ioError, readInput } from './files.js';
 import { stdout } from './output.js';
-import { answerOf, type VerifyOptions, verdictText } from './verify-answer.js';
+import { chooseTypes } from './target.js';
+import type { VerifyOptions } from './verify-options.js';
 
-/** What stands for a hash in the place of a blob. */
-const HASH = /^[0-9a-f]{16}$/;
+type Json = Readonly<Record<string, unknown>>;
 
-export function verifyRaw(file: string, options: VerifyOptions, base: VerifyPolicy): void {
-  const policy = { ...base, ...(options.btf !== undefined && { vmlinux: kernelTypes(options.btf) }) };
-  const blobs = new Map<string, Btf | undefined>();
-  const btfOf = (text: string): Btf | undefined => {
-    if (!blobs.has(text)) blobs.set(text, openBlob(text, options.btfDir));
-    return blobs.get(text);
-  };
-  const lines = Buffer.from(readInput(file)).toString().split('\n');
-  lines.forEach((line, index) => {
-    if (line.trim() !== '') answer(line, index + 1, options, policy, btfOf);
-  });
-}
+/** Length of a hash of a BTF blob in hex digits; longer is the blob itself. */
+const HASH_DIGITS = 16;
+const MAX_BLOBS = 500;
+const MAX_LINE_CHARS = 2 ** 26;
 
-function kernelTypes(choice: string): Btf {
-  return choice === 'kernel' || choice === 'embedded'
-    ? loadTargetBtf({ from: choice })
-    : loadTargetBtf({ from: 'file', path: choice });
-}
+class BlobStore {
+  readonly #dir: string | undefined;
+  readonly #known = new Map<string, Btf>();
 
-function openBlob(text: string, dir: string | undefined): Btf | undefined {
-  if (!HASH.test(text)) return Btf.parse(new Uint8Array(Buffer.from(text, 'hex')));
-  const path = dir === undefined ? '' : join(dir, `${text}.btf`);
-  return existsSync(path) ? readBtfFile(path) : undefined;
-}
+  constructor(dir: string | undefined) {
+    this.#dir = dir;
+  }
 
-function answer(
-  line: string,
-  number: number,
-  options: VerifyOptions,
-  policy: VerifyPolicy,
-  btfOf: (text: string) => Btf | undefined,
-): void {
-  let id: unknown;
-  try {
-    const json: unknown = JSON.parse(line);
-    id = typeof json === 'object' && json !== null && 'id' in json ? json.id : undefined;
-    const request = requestFromJson(json, btfOf, policy);
-    const start = performance.now();
-    const result = verify(
-      options.logLevel === undefined ? request : { ...request, logLevel: options.logLevel },
-    );
-    const timeMs = performance.now() - start;
-    if (result.verdict !== 'accept') process.exitCode = 1;
-    if (options.json) stdout.line(JSON.stringify({ id, ...answerOf(result, timeMs) }));
-    else stdout.line(`${label(id, number)}: ${verdictText(result)}`);
-  } catch (error) {
-    if (!(error instanceof BpflabError) && !(error instanceof SyntaxError)) throw error;
-    process.exitCode = 1;
-    const message = error.message.split('\n')[0] ?? '';
-    if (options.json) stdout.line(JSON.stringify({ id, verdict: 'error', message }));
-    else stdout.line(`${label(id, number)}: no request: ${message}`);
+  /** Undefined where the folder has no such blob. Throws `BpflabError` where it is none, or no folder is named. */
+  find(hash: string): Btf | undefined {
+    const known = this.#known.get(hash);
+    if (known !== undefined) return known;
+    if (this.#known.size >= MAX_BLOBS) this.#known.clear();
+    const btf = hash.length > HASH_DIGITS ? parseHex(hash) : this.#read(hash);
+    if (btf !== undefined) this.#known.set(hash, btf);
+    return btf;
+  }
+
+  #read(hash: string): Btf | undefined {
+    if (!/^[0-9a-f]+$/i.test(hash))
+      throw new CliIoError('IO_BTF', '"btf" is neither a hash nor a blob in hex');
+    if (this.#dir === undefined)
+      throw new CliIoError('IO_BTF', `BTF ${hash} is wanted: name its folder with --btf-dir`);
+    const file = join(this.#dir, `${hash}.btf`);
+    if (!existsSync(file)) return undefined;
+    return btfFromBytes(readInput(file), file);
   }
 }
 
-const label = (id: unknown, number: number): string =>
-  typeof id === 'string' || typeof id === 'number' ? String(id) : `line ${number}`;
+function parseHex(hex: string): Btf {
+  if (hex.length % 2 !== 0 || /[^0-9a-f]/i.test(hex)) throw new CliIoError('IO_BTF', '"btf" is no hex');
+  return btfFromBytes(new Uint8Array(Buffer.from(hex, 'hex')), '"btf"');
+}
+
+interface Context {
+  readonly profile: VerifierProfile;
+  readonly blobs: BlobStore;
+  readonly vmlinux: Btf | undefined;
+  readonly logLevel: number | undefined;
+}
+
+export async function verifyRaw(
+  file: string,
+  profile: VerifierProfile,
+  options: VerifyOptions,
+): Promise<void> {
+  if (options.btfDir !== undefined && !isFolder(options.btfDir)) {
+    throw new CliIoError('IO_ENOTDIR', 'no such folder', { file: options.btfDir });
+  }
+  const context: Context = {
+    profile,
+    blobs: new BlobStore(options.btfDir),
+    vmlinux: options.btf === undefined ? undefined : chooseTypes(options.btf),
+    logLevel: options.logLevel,
+  };
+  const { shard } = options;
+  let met = 0;
+  let accepted = true;
+  for await (const line of lines(file)) {
+    if (line.trim() === '') continue;
+    const at = met++;
+    if (shard !== undefined && at % shard.count !== shard.index) continue;
+    const reply = answer(line, context);
+    if (reply.verdict !== 'accept') accepted = false;
+    stdout.line(JSON.stringify(reply));
+  }
+  process.exitCode = accepted ? 0 : 1;
+}
+
+const isFolder = (path: string): boolean => existsSync(path) && statSync(path).isDirectory();
+
+/** Lines of a file or of standard input, as they come. Throws `CliIoError`. */
+async function* lines(file: string): AsyncGenerator<string> {
+  const input = file === '-' ? process.stdin : createReadStream(file);
+  input.setEncoding('utf8');
+  let rest = '';
+  try {
+    for await (const chunk of input as AsyncIterable<string>) {
+      const parts = (rest + chunk).split('\n');
+      rest = parts.pop() ?? '';
+      if (rest.length > MAX_LINE_CHARS) throw new CliIoError('IO_EFBIG', 'a line has no end', { file });
+      yield* parts;
+    }
+  } catch (error) {
+    throw error instanceof BpflabError ? error : ioError(file, error);
+  }
+  if (rest !== '') yield rest;
+}
+
+function answer(line: string, context: Context): Json & { readonly verdict: string } {
+  let json: unknown;
+  try {
+    json = JSON.parse(line);
+  } catch {
+    return { verdict: 'bad_request', message: 'the line is no JSON' };
+  }
+  const row = isObject(json) ? json : {};
+  const id = row.id === undefined ? {} : { id: row.id };
+  const missing: string[] = [];
+  try {
+    return { ...id, ...judge(requestFrom(json, row, context, missing), context, missing) };
+  } catch (error) {
+    if (!(error instanceof BpflabError)) throw error;
+    return { ...id, verdict: 'bad_request', message: error.message };
+  }
+}
+
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/**
+ * A row of a corpus of objects holds its request as `load`. BTF that the folder does not have is left out, as the
+ * reference tool does, and listed in `missing`.
+ */
+function requestFrom(
+  json: unknown,
+  row: Json,
+  { blobs, vmlinux, logLevel }: Context,
+  missing: string[],
+): VerifyRequest {
+  const btfOf = (hash: string): Btf | undefined => {
+    const btf = blobs.find(hash);
+    if (btf === undefined) missing.push(`BTF ${hash} is not in the folder: judged without it`);
+    return btf;
+  };
+  const policy = vmlinux === undefined ? undefined : { vmlinux };
+  const request = requestFromJson(isObject(row.load) ? row.load : json, btfOf, policy);
+  return logLevel === undefined ? request : { ...request, logLevel };
+}
+
+function judge(
+  request: VerifyRequest,
+  { profile }: Context,
+  missing: readonly string[],
+): Json & { readonly verdict: string } {
+  const start = performance.now();
+  const result = verifyFor(profile, request);
+  const timeMs = Math.round((performance.now() - start) * 1000) / 1000;
+  const { verdict, errno, message, insn, processed, totalStates, peakStates, stackDepth, log } = result;
+  return {
+    verdict,
+    errno,
+    message,
+    warnings: [...new Set(missing), ...result.warnings],
+    insn: insn ?? null,
+    processed,
+    states: totalStates,
+    peakStates,
+    stackDepth,
+    timeMs,
+    log,
+  };
+}

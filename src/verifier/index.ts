@@ -13,7 +13,7 @@ export {
   type VerifierProfile,
   withPreemptRt,
 } from './profile.js';
-export { type ProfileResult, type ProfileVerdict, verifyFor } from './profile-verify.js';
+export { type ProfileResult, type ProfileVerdict, policyOf, verifyFor } from './profile-verify.js';
 export { type BtfSource, requestFromJson } from './raw-request.js';
 export type {
   Verdict,

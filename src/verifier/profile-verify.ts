@@ -42,8 +42,15 @@ export function policyOf(profile: VerifierProfile, progType: number): VerifyPoli
 export function verifyFor(profile: VerifierProfile, request: VerifyRequest): ProfileResult {
   const policy = { ...request.policy, ...policyOf(profile, request.progType) };
   const result = verify({ ...request, policy });
-  const answer = { ...result, profile: profile.name, warnings: warningsOf(request, policy) };
-  return profile.version === REFERENCE_VERSION ? answer : judgeOlder(profile, request, answer);
+  const refused = preallocSlot(result, request, policy);
+  const answer = {
+    ...result,
+    insn: refused ?? result.insn,
+    profile: profile.name,
+    warnings: warningsOf(request, policy),
+  };
+  if (profile.version === REFERENCE_VERSION || refused !== undefined) return answer;
+  return judgeOlder(profile, request, answer);
 }
 
 function warningsOf(request: VerifyRequest, { prealloc = 'none' }: VerifyPolicy): string[] {
@@ -80,12 +87,19 @@ function judgeOlder(profile: VerifierProfile, request: VerifyRequest, result: Pr
   }
 }
 
-function isPreallocRefusal(result: ProfileResult, request: VerifyRequest, profile: VerifierProfile): boolean {
-  const { prealloc = 'none' } = policyOf(profile, request.progType);
-  return [...namedMaps(request).keys()].some((map) => {
+/** The slot that names the map over which the preallocation rule refused the program; undefined where another rule did. */
+function preallocSlot(
+  result: VerifyResult,
+  request: VerifyRequest,
+  { prealloc = 'none' }: VerifyPolicy,
+): number | undefined {
+  if (result.verdict !== 'reject' || result.insn !== undefined) return undefined;
+  for (const [map, slot] of namedMaps(request)) {
     const problem = preallocProblem(prealloc, { type: request.progType }, map);
-    return problem !== undefined && problem.errno !== 0 && problem.message === result.message;
-  });
+    if (problem !== undefined && problem.errno !== 0)
+      return problem.message === result.message ? slot : undefined;
+  }
+  return undefined;
 }
 
 /** The figures are 6.18's, and so is the log; they say nothing about the older release. */

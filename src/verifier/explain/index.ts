@@ -3,8 +3,9 @@
  * failed, and what usually mends it. Pure: the same request and result give the same explanation. The path is retraced by
  * running `verify` once more with a log of that path alone.
  */
-import { verify } from '../index.js';
+
 import type { VerifyRequest, VerifyResult } from '../types.js';
+import { verify } from '../verify.js';
 import { ChainBuilder } from './chain.js';
 import { Finding } from './finding.js';
 import { insnTextAt, sourceAt } from './names.js';
