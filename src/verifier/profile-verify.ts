@@ -72,11 +72,7 @@ function judgeOlder(profile: VerifierProfile, request: VerifyRequest, result: Pr
       return doubt === undefined ? result : unknownResult(profile, result, `accepts it, but ${doubt}`);
     }
     case 'reject':
-      if (
-        result.message !== '' &&
-        (isPreallocRefusal(result, request, profile) || isLastingRule(result.message))
-      )
-        return result;
+      if (isLastingRule(result.message)) return result;
       return unknownResult(
         profile,
         result,
