@@ -13,17 +13,32 @@ export interface Comparison {
   readonly processed: number;
   readonly totalStates: number;
   readonly peakStates: number;
+  /** The whole log is Linux's, but for what no request holds. */
+  readonly logEqual: boolean;
+}
+
+/** A log without addresses, times, and the source lines and blanks that recorded requests lack. */
+function plain(log: string): string {
+  return log
+    .replace(/^; .*\n/gm, '')
+    .replace(/^arg#0 reference.*\n/gm, '')
+    .replace(/verification time.*\n/g, '')
+    .replace(/\(18\) (r\d) = 0x[0-9a-f]+/g, '(18) $1 = …')
+    .replace(/ +;/g, ' ;')
+    .replace(/\n+$/, '');
 }
 
 export function compareRow(row: CorpusRow): Comparison {
   try {
-    const result = verify(row.request());
+    const request = row.request();
+    const result = verify({ ...request, logLevel: request.logLevel || 1 });
     const { verdict, errno, message, processed, totalStates, peakStates } = result;
     let kind: Comparison['kind'] = 'agree';
     if (verdict === 'unsupported') kind = 'unsupported';
     else if (verdict !== row.verdict) kind = verdict === 'accept' ? 'too kind' : 'too strict';
     const lineEqual = verdict === 'reject' && message.trim() === row.firstLine.trim() && errno === row.errno;
-    return { kind, verdict, errno, message, lineEqual, processed, totalStates, peakStates };
+    const logEqual = plain(result.log) === plain(row.log);
+    return { kind, verdict, errno, message, lineEqual, processed, totalStates, peakStates, logEqual };
   } catch (error) {
     const message =
       error instanceof Error
@@ -38,6 +53,7 @@ export function compareRow(row: CorpusRow): Comparison {
       processed: 0,
       totalStates: 0,
       peakStates: 0,
+      logEqual: false,
     };
   }
 }

@@ -37,6 +37,8 @@ interface Tally {
   judged: number;
   processedClose: number;
   processedEqual: number;
+  statesEqual: number;
+  logEqual: number;
 }
 
 const newTally = (): Tally => ({
@@ -51,6 +53,8 @@ const newTally = (): Tally => ({
   judged: 0,
   processedClose: 0,
   processedEqual: 0,
+  statesEqual: 0,
+  logEqual: 0,
 });
 
 function count(tally: Tally, row: CorpusRow, result: Comparison): void {
@@ -67,6 +71,8 @@ function count(tally: Tally, row: CorpusRow, result: Comparison): void {
   }
   tally.judged++;
   if (result.processed === row.processed) tally.processedEqual++;
+  if (result.totalStates === row.totalStates && result.peakStates === row.peakStates) tally.statesEqual++;
+  if (result.logEqual) tally.logEqual++;
   if (Math.abs(result.processed - row.processed) <= row.processed * 0.1) tally.processedClose++;
 }
 
@@ -132,6 +138,8 @@ for (const name of CORPORA) {
     `${tally.lineEqual}/${tally.rejects} (${percent(tally.lineEqual, tally.rejects)})`,
     percent(tally.processedEqual, tally.judged),
     percent(tally.processedClose, tally.judged),
+    percent(tally.statesEqual, tally.judged),
+    percent(tally.logEqual, tally.judged),
   ]);
 }
 const head = [
@@ -145,6 +153,8 @@ const head = [
   'first line equal',
   'processed equal',
   'within 10 %',
+  'states equal',
+  'log equal',
 ];
 const widths = head.map((title, i) => Math.max(title.length, ...table.map((row) => row[i]!.length)));
 for (const row of [head, ...table]) {
