@@ -131,6 +131,8 @@ export class Verifier {
   postorderCount = 0;
   /** Set once control flow is known to be good. */
   successors!: Successors;
+  /** Stack depths after the kernel's rewriting, once there is one. */
+  finalDepths: readonly number[] | undefined;
   hasFuncInfo = false;
 
   state: VerifierState = new VerifierState();

@@ -4,6 +4,7 @@
  */
 export type { PreallocPolicy } from './env/index.js';
 export { VerifierError } from './error.js';
+export { type ChainStep, type Explanation, explain, explanationText } from './explain/index.js';
 export { type ObjectRequestOptions, requestOf } from './from-object.js';
 export {
   DEFAULT_PROFILE,

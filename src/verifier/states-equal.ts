@@ -107,6 +107,9 @@ function scalarSafe(old: Reg, cur: Reg, exact: Exactness): boolean {
   return within(old, cur);
 }
 
+/** Negative ranges stand for "at the end" and "beyond it": those have to be the same. */
+const rangeSafe = (old: number, cur: number): boolean => (old < 0 || cur < 0 ? old === cur : old <= cur);
+
 function regSafe(old: Reg, cur: Reg, exact: Exactness): boolean {
   if (exact === EXACT) return regsExact(old, cur);
   if (old.type === NOT_INIT && (exact === NOT_EXACT || cur.type === NOT_INIT)) return true;
@@ -131,7 +134,12 @@ function regSafe(old: Reg, cur: Reg, exact: Exactness): boolean {
       );
     case PTR_TO_PACKET_META:
     case PTR_TO_PACKET:
-      return old.range <= cur.range && old.off === cur.off && ids.matches(old.id, cur.id) && within(old, cur);
+      return (
+        rangeSafe(old.range, cur.range) &&
+        old.off === cur.off &&
+        ids.matches(old.id, cur.id) &&
+        within(old, cur)
+      );
     case PTR_TO_STACK:
       return regsExact(old, cur) && old.frameno === cur.frameno;
     case PTR_TO_ARENA:

@@ -5,6 +5,7 @@
 import { BpflabError } from '../errors.js';
 import { checkCfg, computePostorder, computeScc, findSuccessors } from './cfg.js';
 import { Verifier } from './context.js';
+import { checkCallbacksRemain } from './dead-code.js';
 import { checkFrom } from './do-check.js';
 import { attachProblem, loadProblem, RECORDED_CONFIG } from './env/index.js';
 import { markFastcallPatterns, shrinkFastcallStack } from './fastcall.js';
@@ -62,6 +63,8 @@ function run(v: Verifier): void {
   checkGlobals(v);
   shrinkFastcallStack(v);
   checkMaxStackDepth(v);
+  v.finalDepths = finalStackDepths(v);
+  checkCallbacksRemain(v);
 }
 
 function checkAttach(v: Verifier): void {
@@ -89,7 +92,7 @@ function checkGlobals(v: Verifier): void {
 }
 
 function result(v: Verifier, verdict: Verdict, errno: number, message: string): VerifyResult {
-  const depths = verdict === 'accept' ? finalStackDepths(v) : v.subprogs.map((subprog) => subprog.stackDepth);
+  const depths = v.finalDepths ?? v.subprogs.map((subprog) => subprog.stackDepth);
   const stackDepth = depths.join('+');
   if ((v.log.level & LOG_STATS) !== 0) v.log.write(`stack depth ${stackDepth}\n`);
   if (v.log.level !== 0) {
