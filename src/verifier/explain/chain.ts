@@ -7,7 +7,7 @@ import type { VerifyRequest } from '../types.js';
 import { type Definition, isConditional, registerDefinition, stackDefinition, tested } from './effects.js';
 import { helperName, insnTextAt, sourceAt, subprogramOf } from './names.js';
 import type { Activation, Path } from './path.js';
-import type { Place } from './place.js';
+import type { Place, ValuePlace } from './place.js';
 import type { ChainStep } from './types.js';
 import { describeValue } from './value.js';
 
@@ -17,12 +17,12 @@ const MAX_STEPS = 40;
 
 const BPF_EXIT = 0x95;
 
-const nameOf = (place: Place): string => (place.kind === 'reg' ? `R${place.regno}` : `fp${place.off}`);
-const inWords = (place: Place): string =>
+const nameOf = (place: ValuePlace): string => (place.kind === 'reg' ? `R${place.regno}` : `fp${place.off}`);
+const inWords = (place: ValuePlace): string =>
   place.kind === 'reg' ? `r${place.regno}` : `the stack at fp${place.off}`;
 
 interface Followed {
-  readonly place: Place;
+  readonly place: ValuePlace;
   readonly activation: Activation;
   /** The value is the one before this step. */
   readonly step: number;
@@ -51,13 +51,36 @@ export class ChainBuilder {
     const { steps } = this.#path;
     const last = steps.length - 1;
     if (last < 0) return [];
-    for (const place of places) this.#follow(place, steps[last]!.activation, last);
+    for (const place of places) {
+      if (place.kind === 'insn') this.#since(place.slot, place.note);
+      else this.#follow(place, steps[last]!.activation, last);
+    }
     for (let i = 0; i < this.#queue.length && i < MAX_PLACES; i++) this.#trace(this.#queue[i]!);
     this.#add(last, 'reject', reason);
     return this.#merge();
   }
 
-  #follow(place: Place, activation: Activation, step: number): void {
+  /** The last visit of an instruction, and which way the path went after it. */
+  #since(slot: number, note: string): void {
+    const { steps } = this.#path;
+    const start = steps.findLastIndex((step) => step.slot === slot);
+    if (start < 0) return;
+    this.#add(start, 'call', note);
+    for (let i = start + 1; i < steps.length - 1; i++) {
+      const insn = this.#request.insns[steps[i]!.slot]!;
+      if (isConditional(insn)) this.#add(i, 'branch', `${this.#direction(i)} on this path`);
+    }
+  }
+
+  #direction(i: number): string {
+    const { steps } = this.#path;
+    const { slot } = steps[i]!;
+    const target = jumpTarget(this.#request.insns[slot]!, slot);
+    if (target === slot + 1) return 'either way';
+    return steps[i + 1]?.slot === target ? 'taken' : 'not taken';
+  }
+
+  #follow(place: ValuePlace, activation: Activation, step: number): void {
     if (place.kind === 'reg' && place.regno >= 10) return;
     const key = `${activation.firstStep}:${activation.depth}:${nameOf(place)}:${step}`;
     if (this.#seen.has(key)) return;
@@ -68,6 +91,7 @@ export class ChainBuilder {
   #add(step: number, kind: ChainStep['kind'], note: string): void {
     const found = this.#found.get(step);
     if (found === undefined) this.#found.set(step, { kind, notes: [note] });
+    else if (kind === 'entry') found.notes.unshift(note);
     else if (!found.notes.includes(note)) found.notes.push(note);
   }
 
@@ -86,7 +110,7 @@ export class ChainBuilder {
   }
 
   /** What is followed on into a callee: its result, and the caller's stack that it wrote. True where it was found there. */
-  #throughCallee(place: Place, activation: Activation, i: number): boolean {
+  #throughCallee(place: ValuePlace, activation: Activation, i: number): boolean {
     const at = this.#path.steps[i]!;
     const insn = this.#request.insns[at.slot]!;
     if (place.kind === 'reg') {
@@ -109,7 +133,7 @@ export class ChainBuilder {
     return (regno) => this.#path.before(i, activation, `R${regno}`);
   }
 
-  #define(place: Place, activation: Activation, i: number): boolean {
+  #define(place: ValuePlace, activation: Activation, i: number): boolean {
     const insn = this.#request.insns[this.#path.steps[i]!.slot]!;
     const text = this.#textBefore(i, activation);
     const made: Definition | undefined =
@@ -133,7 +157,7 @@ export class ChainBuilder {
   }
 
   /** A call that changed the slot was handed its address. */
-  #byHelper(place: Place, activation: Activation, i: number): Definition | undefined {
+  #byHelper(place: ValuePlace, activation: Activation, i: number): Definition | undefined {
     const insn = this.#request.insns[this.#path.steps[i]!.slot]!;
     if (insn.code !== 0x85) return undefined;
     const name = nameOf(place);
@@ -144,7 +168,7 @@ export class ChainBuilder {
   }
 
   /** A conditional jump that compared the value, or changed what is known of it. */
-  #branch(place: Place, activation: Activation, i: number): void {
+  #branch(place: ValuePlace, activation: Activation, i: number): void {
     const { steps } = this.#path;
     const { slot } = steps[i]!;
     const insn = this.#request.insns[slot]!;
@@ -155,13 +179,11 @@ export class ChainBuilder {
     const compares = place.kind === 'reg' && tested(insn).includes(place.regno);
     const isPacket = before?.startsWith('pkt') === true && this.#comparesWithEnd(activation, i, tested(insn));
     if (!compares && !isPacket && before === after) return;
-    const next = steps[i + 1]?.slot;
-    const taken = next === jumpTarget(insn, slot) ? 'taken' : 'not taken';
     const effect =
       before === after
         ? `tells nothing about ${inWords(place)}, which stays ${describeValue(after)}`
         : `so ${inWords(place)} is ${describeValue(after)}`;
-    this.#add(i, 'branch', `${taken}, ${effect}`);
+    this.#add(i, 'branch', `${this.#direction(i)}, ${effect}`);
   }
 
   #comparesWithEnd(activation: Activation, i: number, regs: readonly number[]): boolean {
@@ -171,7 +193,7 @@ export class ChainBuilder {
   }
 
   /** Nothing in the function made the value: an argument, or never written. */
-  #entry(place: Place, activation: Activation): void {
+  #entry(place: ValuePlace, activation: Activation): void {
     const { parent, firstStep, callStep } = activation;
     if (place.kind === 'stack') {
       this.#add(firstStep, 'entry', `nothing on this path writes ${inWords(place)} before`);
@@ -184,7 +206,7 @@ export class ChainBuilder {
       const note =
         value === undefined
           ? `r${regno} holds nothing when ${subprogramOf(this.#request, activation.entrySlot)} starts, and nothing on this path sets it`
-          : `r${regno} comes from the caller: ${describeValue(value)}`;
+          : `r${regno} starts as ${describeValue(value)}`;
       this.#add(firstStep, 'entry', note);
       return;
     }

@@ -5,12 +5,12 @@
 import * as C from '../../isa/constants.js';
 import type { Insn } from '../../isa/insn.js';
 import { helperName } from './names.js';
-import { type Place, reg, stackSlot } from './place.js';
+import { reg, stackSlot, type ValuePlace } from './place.js';
 import { describeValue, parseValue } from './value.js';
 
 /** An instruction that defines the place; `sources` are what it was made of. */
 export interface Definition {
-  readonly sources: readonly Place[];
+  readonly sources: readonly ValuePlace[];
   readonly note: string;
   readonly kind: 'define' | 'call';
 }

@@ -130,6 +130,19 @@ export class Finding {
     return undefined;
   }
 
+  /** Slot of the last call of one of these helpers on the path. */
+  lastCall(ids: readonly number[]): number | undefined {
+    return this.path.steps.findLast(({ slot }) => {
+      const insn = this.request.insns[slot];
+      return insn?.code === (C.BPF_JMP | C.BPF_CALL) && insn.src === 0 && ids.includes(insn.imm);
+    })?.slot;
+  }
+
+  /** Arguments of the call whose texts begin so. */
+  argumentsOf(type: string): number[] {
+    return [1, 2, 3, 4, 5].filter((regno) => this.raw(regno)?.startsWith(type));
+  }
+
   /** Conditional jumps of the path that compare with the end of the packet. */
   packetChecks(): readonly number[] {
     const slots = new Set<number>();

@@ -3,8 +3,11 @@
  * a path turns out fine, so what is left at the end is one path from the entry, each instruction with the registers and stack
  * slots that it changed. Calls are followed so that every step knows the activation of the function it ran in.
  */
+import { helperProtoOf } from '../../abi/helper-protos.js';
+import type { Insn } from '../../isa/insn.js';
 import { functionTarget } from '../../isa/jumps.js';
 import type { VerifyRequest } from '../types.js';
+import { isConditional } from './effects.js';
 
 /** One run of a function on the path. */
 export interface Activation {
@@ -25,10 +28,12 @@ export interface PathStep {
 
 interface Change {
   readonly step: number;
-  readonly text: string;
+  /** Undefined: holds nothing any more. */
+  readonly text: string | undefined;
 }
 
-const INSN_LINE = /^(\d+): \([0-9a-f]{2}\) ([^;]*)(?:;(.*))?$/;
+/** A path that was taken up again has its state behind the jump, on the same line. */
+const INSN_LINE = /^(\d+): \([0-9a-f]{2}\) [^;]*?(?:;(.*)| (\d+: (?:frame\d+: )?(?:R\d|fp-).*))?$/;
 const STATE_LINE = /^\d+: (?:frame\d+: )?(?:R\d|fp-)/;
 const ASSIGNMENT = /\b(R\d+|fp-\d+)=((?:[^ (]|\((?:[^()]|\([^()]*\))*\))*)/g;
 /** What a log holds besides reasons. */
@@ -52,8 +57,10 @@ export class Path {
     for (let i = 0; i < lines.length; i++) {
       const line = lines[i]!;
       const insn = INSN_LINE.exec(line);
-      if (insn !== null) this.#step(Number(insn[1]), insn[3]);
-      else if (STATE_LINE.test(line)) this.#pending = line.slice(line.indexOf(':') + 1);
+      if (insn !== null) {
+        this.#step(Number(insn[1]), insn[2]);
+        if (insn[3] !== undefined) this.#pending = stateOf(insn[3]);
+      } else if (STATE_LINE.test(line)) this.#pending = stateOf(line);
       else if (line === 'caller:' || line === 'returning from callee:') i++;
       else if (line === 'callee:' || line.startsWith('to caller at ')) this.#pending = lines[++i];
       else if (line === 'old state:' || line === 'cur state:') i++;
@@ -90,20 +97,74 @@ export class Path {
     if (this.#pending !== undefined) this.#note(this.#pending, activation, index - 1);
     this.#pending = undefined;
     this.steps.push({ slot, activation });
+    const insn = this.#request.insns[slot];
+    if (insn?.code === BPF_CALL) this.#clobber(insn, activation, index);
     if (state !== undefined) this.#note(state, activation, index);
   }
 
   #note(text: string, activation: Activation, step: number): void {
+    const at = this.steps[step];
+    const insn = at === undefined ? undefined : this.#request.insns[at.slot];
+    const branch = insn !== undefined && isConditional(insn);
+    for (const [, name, value] of text.matchAll(ASSIGNMENT)) {
+      const before = this.#at(step - 1, activation, name!);
+      this.#set(activation, name!, step, value!);
+      if (branch && before !== undefined && before !== value) this.#spread(activation, step, before, value!);
+    }
+  }
+
+  #set(activation: Activation, name: string, step: number, text: string | undefined): void {
     let names = this.#changes.get(activation);
     if (names === undefined) {
       names = new Map();
       this.#changes.set(activation, names);
     }
-    for (const [, name, value] of text.matchAll(ASSIGNMENT)) {
-      const list = names.get(name!);
-      if (list === undefined) names.set(name!, [{ step, text: value! }]);
-      else if (list[list.length - 1]!.text !== value) list.push({ step, text: value! });
+    const list = names.get(name);
+    const last = list?.[list.length - 1];
+    if (list === undefined) names.set(name, [{ step, text }]);
+    else if (last!.text === text) return;
+    else if (last!.step === step) list[list.length - 1] = { step, text };
+    else list.push({ step, text });
+  }
+
+  /** The log shows what an instruction names; what a branch says of one value it says of its copies too. */
+  #spread(activation: Activation, step: number, before: string, after: string): void {
+    const id = idOf(before);
+    const isPacket = before.startsWith('pkt(') && after.startsWith('pkt(');
+    if (id === undefined && !isPacket) return;
+    const range = /\br=(?:0x[0-9a-f]+|\d+)/.exec(after)?.[0];
+    this.#rewrite(activation, step, (text) => {
+      if (text === before) return after;
+      if (!isPacket || range === undefined || !text.startsWith('pkt(') || idOf(text) !== id) return text;
+      return text.replace(/\br=(?:0x[0-9a-f]+|\d+)/, range);
+    });
+  }
+
+  #rewrite(activation: Activation, step: number, change: (text: string) => string): void {
+    for (let at: Activation | undefined = activation; at !== undefined; at = at.parent) {
+      for (const [name, list] of this.#changes.get(at) ?? []) {
+        const text = list[list.length - 1]!.text;
+        if (text === undefined) continue;
+        const changed = change(text);
+        if (changed !== text) this.#set(at, name, step, changed);
+      }
     }
+  }
+
+  /** What a call takes away without a word in the log: r1 to r5, packet pointers, what is released. */
+  #clobber(insn: Insn, activation: Activation, step: number): void {
+    const effect = insn.src === 0 ? helperProtoOf(insn.imm) : undefined;
+    if (effect?.changesPacket === true) {
+      this.#rewrite(activation, step, (text) => (/^pkt(?:_meta|_end)?\(/.test(text) ? 'scalar()' : text));
+    }
+    const released = effect?.args.findIndex(({ release }) => release) ?? -1;
+    const text = released < 0 ? undefined : this.#at(step - 1, activation, `R${released + 1}`);
+    const ref = text === undefined ? undefined : /\bref_obj_id=(\d+)/.exec(text)?.[1];
+    if (ref !== undefined) {
+      const held = new RegExp(`\\bref_obj_id=${ref}\\b`);
+      this.#rewrite(activation, step, (other) => (held.test(other) ? 'scalar()' : other));
+    }
+    for (let regno = 0; regno <= 5; regno++) this.#set(activation, `R${regno}`, step, undefined);
   }
 
   #enter(slot: number, index: number): Activation {
@@ -124,6 +185,11 @@ export class Path {
     return { ...entry, depth: activation.depth + 1, parent: activation, callStep: index - 1, isCallback };
   }
 }
+
+/** What stands behind the slot number. */
+const stateOf = (line: string): string => line.slice(line.indexOf(':') + 1);
+
+const idOf = (text: string): string | undefined => /\bid=(\d+)/.exec(text)?.[1];
 
 function depthOf(state: string): number {
   return Number(/^ ?frame(\d+):/.exec(state)?.[1] ?? 0);

@@ -86,14 +86,14 @@ function pointerText(value: ValueText): string {
   const base = type.replace(/_?or_null_?$/, '');
   const or = nullable ? ' or NULL, not yet compared with 0' : '';
   const at = offsetText(value);
-  const map = attributes.get('map') ?? '?';
+  const map = attributes.has('map') ? `map ${attributes.get('map')}` : 'a map';
   switch (base) {
     case 'map_ptr':
-      return `map ${map}`;
+      return map;
     case 'map_value':
-      return `a pointer to the value of map ${map} (${attributes.get('vs')} bytes)${at}${or}`;
+      return `a pointer to the value of ${map} (${attributes.get('vs')} bytes)${at}${or}`;
     case 'map_key':
-      return `a pointer to a key of map ${map} (${attributes.get('ks')} bytes)${at}${or}`;
+      return `a pointer to a key of ${map} (${attributes.get('ks')} bytes)${at}${or}`;
     case 'pkt':
     case 'pkt_meta':
       return `a pointer to ${base === 'pkt' ? 'the packet' : "the packet's metadata"}${at} with ${attributes.get('r')} checked bytes`;
@@ -125,5 +125,9 @@ export function describeValue(text: string | undefined): string {
 function slotText(text: string): string {
   if (/^m+$/.test(text)) return 'eight bytes of unknown contents';
   if (/^0+$/.test(text)) return 'eight zero bytes';
+  const partly = /^([?m0]{1,7})(.+)$/.exec(text);
+  if (partly !== null && !/^[?m0rdif]{8}$/.test(text)) {
+    return `partly (the bytes not shown as ${partly[1]}) ${describeValue(partly[2])}`;
+  }
   return `stack bytes ${text} (? not written, m unknown, 0 zero, r part of a spilled register)`;
 }

@@ -18,6 +18,9 @@ function variable(f: Finding): string {
 
 const listKinds = (f: Finding): string => mapTypeName(f.number('type') as MapType);
 
+/** Register with the map value: of the instruction, or among the arguments. */
+const valueArgument = (f: Finding): number | undefined => f.regno ?? f.argumentsOf('map_value')[0];
+
 export const MAP_RULES: readonly Rule[] = [
   {
     id: 'map-value-bounds',
@@ -63,7 +66,11 @@ export const MAP_RULES: readonly Rule[] = [
     pattern: /^(?<what>write into|read from) map forbidden/,
     text: 'A map with BPF_F_RDONLY_PROG (every .rodata map) cannot be written by programs, one with BPF_F_WRONLY_PROG cannot be read.',
     what: (f) =>
-      `${f.is()}, a map that programs may not ${f.text('what').startsWith('write') ? 'write' : 'read'}.`,
+      `${f.is(valueArgument(f))}, a map that programs may not ${f.text('what').startsWith('write') ? 'write' : 'read'}.`,
+    follow: (f) => {
+      const regno = valueArgument(f);
+      return regno === undefined ? f.defaultPlaces() : [{ kind: 'reg', regno }];
+    },
     mend: [
       'Write to a map without that flag: a variable that is not const lands in .data or .bss.',
       'Drop the flag where user space creates the map.',

@@ -119,16 +119,16 @@ export const MEMORY_RULES: readonly Rule[] = [
     ],
   },
   {
-    id: 'context-misaligned',
+    id: 'misaligned',
     title: 'Misaligned access',
     pattern:
       /^misaligned (?<what>context|value|pointer|\w+|flow keys)? ?access off (?<at>.+) size (?<size>\d+)/,
-    text: 'Context accesses have to be aligned to their size; with BPF_F_STRICT_ALIGNMENT so have all others.',
+    text: 'With BPF_F_STRICT_ALIGNMENT accesses have to be aligned to their size, as on machines that need it; atomic operations have to be always.',
     what: (f) =>
       `${f.access} of ${f.text('size')} bytes lies at ${f.text('at')} (variable part, register, instruction), no multiple of ${f.text('size')}; ${f.is()}.`,
     mend: [
       'Access whole members at their own offset and size.',
-      'For map values without need for it: load without BPF_F_STRICT_ALIGNMENT.',
+      'Load without BPF_F_STRICT_ALIGNMENT where the machine takes unaligned accesses.',
     ],
   },
   {

@@ -69,8 +69,7 @@ export const PACKET_RULES: readonly Rule[] = [
     text: 'A helper takes packet memory as an argument only if it is marked so, and the program type has direct packet access: the packet may move while other helpers run.',
     what: (f) => `${f.helper} is handed packet memory, which it does not take in this program type.`,
     mend: ['Copy the bytes to the stack first and hand the helper that copy.'],
-    follow: (f) =>
-      [1, 2, 3, 4, 5].filter((n) => f.raw(n)?.startsWith('pkt')).map((regno) => ({ kind: 'reg', regno })),
+    follow: (f) => f.argumentsOf('pkt').map((regno) => ({ kind: 'reg', regno })),
   },
   {
     id: 'packet-alignment',

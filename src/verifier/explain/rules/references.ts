@@ -1,16 +1,17 @@
 /** What has to be given back: references, locks, read sections. */
 import type { Finding } from '../finding.js';
+import type { Place } from '../place.js';
 import type { Rule } from '../types.js';
 
 const TAKEN =
   'What a program acquires (a socket from a look-up, memory reserved in a ring buffer) it has to release exactly once on every path, before it exits or tail-calls.';
 
-/** Chain of a reference: where it came from. */
-const fromResult = (): [] => [];
+const SPIN_LOCK = 93;
 
-function origin(f: Finding): string {
-  const slot = f.number('insn');
-  return Number.isNaN(slot) || f.text('insn') === '' ? '' : ` (${f.at(slot)})`;
+/** Since when a lock is held. */
+function sinceLock(f: Finding): Place[] {
+  const slot = f.lastCall([SPIN_LOCK]);
+  return slot === undefined ? [] : [{ kind: 'insn', slot, note: 'takes the lock' }];
 }
 
 export const REFERENCE_RULES: readonly Rule[] = [
@@ -20,12 +21,12 @@ export const REFERENCE_RULES: readonly Rule[] = [
     pattern: /^Unreleased reference id=(?<id>\d+) alloc_insn=(?<insn>\d+)/,
     text: TAKEN,
     what: (f) =>
-      `The reference that insn ${f.text('insn')} acquired${origin(f)} is still held when insn ${f.slot ?? '?'} leaves the program on this path.`,
+      `The reference that ${f.at(f.number('insn'))} acquired is still held when insn ${f.slot ?? '?'} leaves the program on this path.`,
     mend: [
       'Release on every path, error paths included: bpf_sk_release, bpf_ringbuf_submit or bpf_ringbuf_discard.',
       'Where the acquisition may fail, release only in the branch where the pointer is not NULL; do not overwrite the only copy.',
     ],
-    follow: fromResult,
+    follow: (f) => [{ kind: 'insn', slot: f.number('insn'), note: 'acquires the reference' }],
   },
   {
     id: 'leak-at-exit',
@@ -35,7 +36,7 @@ export const REFERENCE_RULES: readonly Rule[] = [
     what: (f) =>
       `${f.text('what')} is reached while ${f.text('region') === '' ? 'a reference' : f.text('region')} is held.`,
     mend: ['Release or unlock before this instruction, on every path that leads to it.'],
-    follow: fromResult,
+    follow: sinceLock,
   },
   {
     id: 'release-unreferenced',
@@ -83,7 +84,7 @@ export const REFERENCE_RULES: readonly Rule[] = [
     what: (f) =>
       `No such lock is held here${f.text('how').startsWith('of') ? ': the one held is that of another value or look-up' : ''}.`,
     mend: ['Lock and unlock through the same pointer, with no second look-up between.'],
-    follow: () => [{ kind: 'reg', regno: 1 }],
+    follow: (f) => [{ kind: 'reg', regno: 1 }, ...sinceLock(f)],
   },
   {
     id: 'call-under-lock',
@@ -96,6 +97,6 @@ export const REFERENCE_RULES: readonly Rule[] = [
       'Gather what is needed before the lock, and only copy inside.',
       'Make a function that has to be called static.',
     ],
-    follow: fromResult,
+    follow: sinceLock,
   },
 ];
