@@ -1,6 +1,6 @@
 /**
- * The library's face: reading and relocating objects, BTF and CO-RE, the instruction set, the engine, and a laboratory
- * to run programs in. Everything exported here is described in docs/library.md; anything else may change at any time.
+ * The library's face: reading and relocating objects, BTF and CO-RE, the instruction set, the verifier, the engine, and a
+ * laboratory to run programs in. Everything exported here is described in docs/library.md; anything else may change at any time.
  */
 
 export { AttachType, attachTypeByName, attachTypeName } from './abi/attach-types.js';
@@ -22,4 +22,5 @@ export * from './object/core/index.js';
 export * from './object/index.js';
 export { type ListingOptions, programListing } from './report/disasm.js';
 export { type InspectSummary, inspectText, summarise } from './report/inspect.js';
+export * from './verifier/index.js';
 export * from './vm/index.js';

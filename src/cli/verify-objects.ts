@@ -206,7 +206,7 @@ class Session {
       throw new UsageError('USAGE_PROGRAM', `none of the files has a program ${prog ?? ''}`);
     }
     const reports = this.#judged.map(({ report }) => report);
-    if (!json && reports.length > 1) stdout.line(verifySummary(reports, this.#profile.name));
+    if (!json && reports.length !== 1) stdout.line(verifySummary(reports, this.#profile.name));
     process.exitCode = exitCode(reports, this.#failures.length);
     if (sarif !== undefined) writeSarif(sarif, this.#judged, this.#failures);
   }

@@ -29,23 +29,23 @@ class BlobStore {
     this.#dir = dir;
   }
 
-  /** Undefined where the folder has no such blob. Throws `BpflabError` where it is none, or no folder is named. */
-  find(hash: string): Btf | undefined {
+  /** Throws `BpflabError` where there is no such blob, or it is none: without it, the request is not whole. */
+  find(hash: string): Btf {
     const known = this.#known.get(hash);
     if (known !== undefined) return known;
     if (this.#known.size >= MAX_BLOBS) this.#known.clear();
     const btf = hash.length > HASH_DIGITS ? parseHex(hash) : this.#read(hash);
-    if (btf !== undefined) this.#known.set(hash, btf);
+    this.#known.set(hash, btf);
     return btf;
   }
 
-  #read(hash: string): Btf | undefined {
+  #read(hash: string): Btf {
     if (!/^[0-9a-f]+$/i.test(hash))
       throw new CliIoError('IO_BTF', '"btf" is neither a hash nor a blob in hex');
     if (this.#dir === undefined)
       throw new CliIoError('IO_BTF', `BTF ${hash} is wanted: name its folder with --btf-dir`);
     const file = join(this.#dir, `${hash}.btf`);
-    if (!existsSync(file)) return undefined;
+    if (!existsSync(file)) throw new CliIoError('IO_BTF', `BTF ${hash} is not in ${this.#dir}`);
     return btfFromBytes(readInput(file), file);
   }
 }
@@ -119,9 +119,8 @@ function answer(line: string, context: Context): Json & { readonly verdict: stri
   }
   const row = isObject(json) ? json : {};
   const id = row.id === undefined ? {} : { id: row.id };
-  const missing: string[] = [];
   try {
-    return { ...id, ...judge(requestFrom(json, row, context, missing), context, missing) };
+    return { ...id, ...judge(requestFrom(json, row, context), context) };
   } catch (error) {
     if (!(error instanceof BpflabError)) throw error;
     return { ...id, verdict: 'bad_request', message: error.message };
@@ -131,31 +130,14 @@ function answer(line: string, context: Context): Json & { readonly verdict: stri
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/**
- * A row of a corpus of objects holds its request as `load`. BTF that the folder does not have is left out, as the
- * reference tool does, and listed in `missing`.
- */
-function requestFrom(
-  json: unknown,
-  row: Json,
-  { blobs, vmlinux, logLevel }: Context,
-  missing: string[],
-): VerifyRequest {
-  const btfOf = (hash: string): Btf | undefined => {
-    const btf = blobs.find(hash);
-    if (btf === undefined) missing.push(`BTF ${hash} is not in the folder: judged without it`);
-    return btf;
-  };
+/** A row of a corpus of objects holds its request as `load`. */
+function requestFrom(json: unknown, row: Json, { blobs, vmlinux, logLevel }: Context): VerifyRequest {
   const policy = vmlinux === undefined ? undefined : { vmlinux };
-  const request = requestFromJson(isObject(row.load) ? row.load : json, btfOf, policy);
+  const request = requestFromJson(isObject(row.load) ? row.load : json, (hash) => blobs.find(hash), policy);
   return logLevel === undefined ? request : { ...request, logLevel };
 }
 
-function judge(
-  request: VerifyRequest,
-  { profile }: Context,
-  missing: readonly string[],
-): Json & { readonly verdict: string } {
+function judge(request: VerifyRequest, { profile }: Context): Json & { readonly verdict: string } {
   const start = performance.now();
   const result = verifyFor(profile, request);
   const timeMs = Math.round((performance.now() - start) * 1000) / 1000;
@@ -164,7 +146,7 @@ function judge(
     verdict,
     errno,
     message,
-    warnings: [...new Set(missing), ...result.warnings],
+    warnings: result.warnings,
     insn: insn ?? null,
     processed,
     states: totalStates,

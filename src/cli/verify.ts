@@ -1,6 +1,9 @@
 /** `bpflab verify FILE.o…`: would the kernel load these programs? And `--raw`: the same for recorded load requests. */
 import type { Command } from 'commander';
+import { BpflabError } from '../errors.js';
 import { profileNames } from '../verifier/profile.js';
+import { UsageError } from './errors.js';
+import { stderr } from './output.js';
 import { addTargetOptions } from './target.js';
 import {
   checkTogether,
@@ -49,7 +52,19 @@ export function configure(command: Command): void {
     .action((files: readonly string[], options: VerifyOptions) => run(files, options));
 }
 
+const UNREADABLE = 2;
+
 async function run(files: readonly string[], options: VerifyOptions): Promise<void> {
+  try {
+    await verifyAll(files, options);
+  } catch (error) {
+    if (!(error instanceof BpflabError) || error instanceof UsageError) throw error;
+    stderr.line(`bpflab: ${error.message}`);
+    process.exitCode = UNREADABLE;
+  }
+}
+
+async function verifyAll(files: readonly string[], options: VerifyOptions): Promise<void> {
   checkTogether(files, options);
   const profile = profileOf(options);
   if (options.raw !== undefined) {
