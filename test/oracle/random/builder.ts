@@ -84,8 +84,8 @@ export function encodeSlots(slots: readonly Slot[]): string {
   slots.forEach(({ code, dst, src, off, imm }, i) => {
     bytes.writeUInt8(code, 8 * i);
     bytes.writeUInt8(dst | (src << 4), 8 * i + 1);
-    bytes.writeInt16LE(off, 8 * i + 2);
-    bytes.writeInt32LE(imm, 8 * i + 4);
+    bytes.writeInt16LE((off << 16) >> 16, 8 * i + 2);
+    bytes.writeInt32LE(imm | 0, 8 * i + 4);
   });
   return bytes.toString('hex');
 }
