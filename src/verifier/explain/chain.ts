@@ -15,6 +15,7 @@ import { describeValue } from './value.js';
 const MAX_PLACES = 16;
 const MAX_STEPS = 40;
 
+const BPF_CALL = 0x85;
 const BPF_EXIT = 0x95;
 
 const nameOf = (place: ValuePlace): string => (place.kind === 'reg' ? `R${place.regno}` : `fp${place.off}`);
@@ -103,6 +104,7 @@ export class ChainBuilder {
         if (this.#throughCallee(place, activation, i)) return;
         continue;
       }
+      if (this.#voided(place, activation, i)) continue;
       if (this.#define(place, activation, i)) return;
       this.#branch(place, activation, i);
     }
@@ -156,10 +158,23 @@ export class ChainBuilder {
     return true;
   }
 
+  /** A call that made a pointer a mere number: the packet may have moved, the object is released. */
+  #voided(place: ValuePlace, activation: Activation, i: number): boolean {
+    const insn = this.#request.insns[this.#path.steps[i]!.slot]!;
+    if (insn.code !== BPF_CALL || insn.src !== 0) return false;
+    const name = nameOf(place);
+    const before = this.#path.before(i, activation, name);
+    if (before === undefined || !before.includes('(') || before.startsWith('scalar')) return false;
+    if (this.#path.after(i, activation, name) !== 'scalar()') return false;
+    const why = before.startsWith('pkt') ? 'may move the packet' : 'releases the object';
+    this.#add(i, 'call', `${why}: ${inWords(place)} is no pointer any more`);
+    return true;
+  }
+
   /** A call that changed the slot was handed its address. */
   #byHelper(place: ValuePlace, activation: Activation, i: number): Definition | undefined {
     const insn = this.#request.insns[this.#path.steps[i]!.slot]!;
-    if (insn.code !== 0x85) return undefined;
+    if (insn.code !== BPF_CALL) return undefined;
     const name = nameOf(place);
     const before = this.#path.before(i, activation, name);
     if (before === this.#path.after(i, activation, name)) return undefined;

@@ -155,14 +155,17 @@ export class Finding {
     return [...slots];
   }
 
-  /** Registers that the conditional jumps since the last visit of the rejected instruction test. */
+  /** Registers that the conditional jumps of the last round test, of a path that is back where it was. */
   loopTests(): Place[] {
     const { steps } = this.path;
     const places = new Map<number, Place>();
-    for (let i = steps.length - 2; i >= 0 && steps[i]!.slot !== this.slot; i--) {
-      const insn = this.request.insns[steps[i]!.slot];
-      if (insn === undefined || !isConditional(insn)) continue;
-      for (const regno of tested(insn)) places.set(regno, reg(regno));
+    for (let i = steps.length - 2; i >= 0; i--) {
+      const { slot } = steps[i]!;
+      const insn = this.request.insns[slot];
+      if (insn !== undefined && isConditional(insn)) {
+        for (const regno of tested(insn)) places.set(regno, reg(regno));
+      }
+      if (slot === this.slot) break;
     }
     return [...places.values()];
   }

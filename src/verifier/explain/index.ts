@@ -27,10 +27,11 @@ export function explain(request: VerifyRequest, result: VerifyResult): Explanati
   const path = retrace(request, result);
   const { rule, groups } = findRule([result.message, ...path.errors]);
   const finding = new Finding(request, result, path, groups);
-  const what = rule.what(finding);
+  const insn = rule.locate === undefined ? finding.slot : rule.locate(finding);
+  if (rule.arrives === true && insn !== undefined && path.steps.length > 0) path.arrive(insn);
+  const what = rule.what(finding).replace(/^the /, 'The ');
   const follow = rule.follow === undefined ? finding.defaultPlaces() : rule.follow(finding);
   const chain = new ChainBuilder(request, path).build(follow, `rejected: ${result.message}`);
-  const insn = rule.locate === undefined ? finding.slot : rule.locate(finding);
   const source = sourceAt(request, insn);
   return {
     rule: { id: rule.id, title: rule.title, text: rule.text },

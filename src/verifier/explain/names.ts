@@ -62,11 +62,22 @@ export function subprogramStarts(request: VerifyRequest): number[] {
   return [...starts].sort((a, b) => a - b);
 }
 
+function nameByBtf({ funcInfo, btf }: VerifyRequest, start: number): string {
+  const info = funcInfo?.find(({ insnOff }) => insnOff === start);
+  if (info === undefined || btf === undefined) return '';
+  try {
+    const type = btf.type(info.typeId);
+    return type.kind === 'func' ? type.name : '';
+  } catch {
+    // Ids that lead nowhere may be the very reason of the rejection.
+    return '';
+  }
+}
+
 /** Name by BTF, or `subprogram at N`; the entry without a name is `main`. */
 export function subprogramName(request: VerifyRequest, start: number): string {
-  const info = request.funcInfo?.find(({ insnOff }) => insnOff === start);
-  const type = info === undefined ? undefined : request.btf?.type(info.typeId);
-  if (type?.kind === 'func' && type.name !== '') return type.name;
+  const name = nameByBtf(request, start);
+  if (name !== '') return name;
   if (start !== 0) return `subprogram at ${start}`;
   return request.name === undefined || request.name === '' ? 'main' : request.name;
 }

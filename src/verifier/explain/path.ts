@@ -77,6 +77,13 @@ export class Path {
     return this.#at(step, activation, name);
   }
 
+  /** The path came to one more instruction, which was refused before it was looked at. */
+  arrive(slot: number): void {
+    const lines = [...this.errors];
+    this.#step(slot, undefined);
+    this.errors.push(...lines);
+  }
+
   #at(step: number, activation: Activation, name: string): string | undefined {
     const list = this.#changes.get(activation)?.get(name);
     if (list === undefined) return undefined;

@@ -44,6 +44,8 @@ export interface Rule {
   readonly mend: readonly string[] | ((finding: Finding) => readonly string[]);
   /** What to follow backwards; by default the registers that the message or the instruction names. */
   readonly follow?: (finding: Finding) => readonly Place[];
+  /** The path ends on its way to the instruction that `locate` names, which is no part of the log. */
+  readonly arrives?: true;
   /** The instruction at fault, where the message and not the simulation names it. */
   readonly locate?: (finding: Finding) => number | undefined;
 }

@@ -95,8 +95,14 @@ function pointerText(value: ValueText): string {
     case 'map_key':
       return `a pointer to a key of ${map} (${attributes.get('ks')} bytes)${at}${or}`;
     case 'pkt':
-    case 'pkt_meta':
-      return `a pointer to ${base === 'pkt' ? 'the packet' : "the packet's metadata"}${at} with ${attributes.get('r')} checked bytes`;
+    case 'pkt_meta': {
+      const range = attributes.get('r') ?? '0';
+      // A negative range, printed as an unsigned number: at or past the end.
+      const checked = range.startsWith('0xfffffff')
+        ? 'known to reach the end or past it'
+        : `with ${range} checked bytes`;
+      return `a pointer to ${base === 'pkt' ? 'the packet' : "the packet's metadata"}${at}${checked}`;
+    }
     case 'fp':
       return `a pointer to the stack${at}`;
     default:

@@ -74,6 +74,7 @@ export const CONTROL_FLOW_RULES: readonly Rule[] = [
       'Count with a variable that each round changes, up to a constant bound.',
       'Use bpf_loop, bpf_for or may_goto (cond_break) where the bound is not known.',
     ],
+    arrives: true,
     locate: named,
     follow: (f) => f.loopTests(),
   },

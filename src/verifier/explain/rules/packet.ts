@@ -44,8 +44,7 @@ export const PACKET_RULES: readonly Rule[] = [
     title: 'Packet pointer beyond the end of the packet',
     pattern: /^R(?<reg>\d+) offset is outside of the packet/,
     text: CHECK_FIRST,
-    what: (f) =>
-      `${f.is()}: on this branch it is known to lie at or past data_end, so nothing behind it may be touched.`,
+    what: (f) => `${f.is()} on this branch, so nothing may be touched through it.`,
     mend: [
       'The branches are the wrong way round: access the packet where data + size <= data_end holds, leave in the other one.',
       COMPARE,

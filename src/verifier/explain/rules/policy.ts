@@ -88,7 +88,7 @@ export const POLICY_RULES: readonly Rule[] = [
     title: 'Map type that sleepable programs cannot use',
     pattern: /^Sleepable programs can only use array, hash, ringbuf and local storage maps/,
     text: 'A sleepable program may be suspended while it holds a pointer into a map; only some map types keep elements alive for it.',
-    what: (f) => `The program is sleepable, and ${culprit(f, undefined)} is of another type.`,
+    what: () => 'The program is sleepable, and one of its maps is of another type.',
     mend: ['Use a hash, array, ring buffer or local storage map.'],
     follow: nothing,
   },
