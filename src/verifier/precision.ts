@@ -19,6 +19,7 @@ const ARG_REGS = 0x3e;
 /** The register of the current frame holds a scalar whose exact value mattered. */
 export function markChainPrecision(v: Verifier, regno: number): void {
   const { state, bt } = v;
+  if (v.reg(regno).type !== SCALAR_VALUE) v.reject(ERRNO.EFAULT, 'verifier bug: backtracking misuse');
   bt.frame = state.curframe;
   bt.setReg(regno);
   backtrack(v, state);

@@ -110,7 +110,9 @@ const NOISE =
 export function firstLineOf(log: string): string {
   const lines = log.split('\n');
   const last = lines.findLastIndex((line) => /^\d+: \([0-9a-f]{2}\)/.test(line));
-  return lines.slice(last + 1).find((line) => !NOISE.test(line)) ?? '';
+  const line = lines.slice(last + 1).find((text) => !NOISE.test(text)) ?? '';
+  // Some messages end without a newline.
+  return line.replace(/verification time \d+ usec$/, '');
 }
 
 export async function loadCorpus(dir: string, name: string): Promise<CorpusRow[]> {

@@ -437,4 +437,22 @@ export const CASES: readonly Case[] = [
     'r0 = *(u8 *)skb[0]; exit',
     [13, 'R6 !read_ok', 1, 0, 0, '0'],
   ],
+  [
+    'packet pointers at the end are like no others',
+    'sched_cls',
+    'r6 = r1; r0 = *(u8 *)skb[0]; if w0 < -1 goto +0; r7 = *(u32 *)(r6 + 76); r4 = *(u32 *)(r6 + 80); r5 = r7; if r4 <= r5 goto +1; if w0 == 0 goto +0; r2 = 0; call f; exit; f: if r2 s>= 0 goto +0; r0 = 0; exit',
+    [0, '', 39, 4, 4, '0+0'],
+  ],
+  [
+    'links of registers that are read no more',
+    'socket_filter',
+    'r0 = *(u32 *)(r1 + 0); r6 = r0; if r6 > 7 goto out; r2 = r10; r2 += -8; r2 += r0; r3 = 0; *(u8 *)(r2 + 0) = r3; out: r0 = 0; exit',
+    [0, '', 12, 1, 1, '8'],
+  ],
+  [
+    'negation ends a link',
+    'socket_filter',
+    'r0 = *(u32 *)(r1 + 0); r6 = r0; r6 = -r6; if r6 > 7 goto out; r2 = r10; r2 += -8; r2 += r0; r3 = 0; *(u8 *)(r2 + 0) = r3; out: r0 = 0; exit',
+    [13, 'invalid unbounded variable-offset write to stack R2', 9, 0, 0, '0'],
+  ],
 ];
