@@ -116,6 +116,24 @@ export class Finding {
     return this.helper === '' ? 'the access' : `the access by ${this.helper}`;
   }
 
+  /** Register behind a memory argument that the size in the message comes from. */
+  #sizeRegister(): number | undefined {
+    const { regno } = this;
+    const size = /\bsize=(\d+)/.exec(this.result.message)?.[1];
+    if (this.helper === '' || regno === undefined || size === undefined) return undefined;
+    const value = this.value(regno + 1);
+    if (value?.type === 'const') return `${value.constant}` === size ? regno + 1 : undefined;
+    return value?.type === 'scalar' && Number(value.attributes.get('umax')) === Number(size)
+      ? regno + 1
+      : undefined;
+  }
+
+  /** ` The size comes from r2, …`, where a size argument set how much is accessed. */
+  get sizeNote(): string {
+    const size = this.#sizeRegister();
+    return size === undefined ? '' : ` The size is in r${size}, ${describeValue(this.raw(size))}.`;
+  }
+
   /** `insn 7 (line 31: …)`. */
   at(slot: number): string {
     return `insn ${slot}${sourceNote(sourceAt(this.request, slot))}`;
@@ -175,6 +193,7 @@ export class Finding {
     const { regno } = this;
     const operands = this.#operands();
     const regs = regno === undefined || operands.includes(regno) ? operands : [regno];
-    return regs.map(reg);
+    const size = this.#sizeRegister();
+    return (size === undefined ? regs : [...regs, size]).map(reg);
   }
 }

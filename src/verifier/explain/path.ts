@@ -63,7 +63,7 @@ export class Path {
       } else if (STATE_LINE.test(line)) this.#pending = stateOf(line);
       else if (line === 'caller:' || line === 'returning from callee:') i++;
       else if (line === 'callee:' || line.startsWith('to caller at ')) this.#pending = lines[++i];
-      else if (line === 'old state:' || line === 'cur state:') i++;
+      else if (line.startsWith('cur state:')) this.#pending = line.slice('cur state:'.length);
       else if (!NOISE.test(line)) this.errors.push(line);
     }
   }

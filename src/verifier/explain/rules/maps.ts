@@ -1,5 +1,6 @@
 /** Map values, and what maps go with what. */
 import { MapType, mapTypeName } from '../../../abi/map-types.js';
+import { BPF_PSEUDO_MAP_IDX_VALUE, BPF_PSEUDO_MAP_VALUE, LD_IMM64 } from '../../../isa/constants.js';
 import type { Finding } from '../finding.js';
 import { helperName } from '../names.js';
 import type { Rule } from '../types.js';
@@ -18,6 +19,15 @@ function variable(f: Finding): string {
 
 const listKinds = (f: Finding): string => mapTypeName(f.number('type') as MapType);
 
+/** Slot of the first direct address of which this holds: offset, and index of the map. */
+const directAddress = (f: Finding, test: (off: number, map: number) => boolean): number | undefined =>
+  f.firstInsn(
+    (insn, slot) =>
+      insn.code === LD_IMM64 &&
+      (insn.src === BPF_PSEUDO_MAP_VALUE || insn.src === BPF_PSEUDO_MAP_IDX_VALUE) &&
+      test(f.request.insns[slot + 1]?.imm ?? 0, insn.imm),
+  );
+
 /** Register with the map value: of the instruction, or among the arguments. */
 const valueArgument = (f: Finding): number | undefined => f.regno ?? f.argumentsOf('map_value')[0];
 
@@ -32,7 +42,7 @@ export const MAP_RULES: readonly Rule[] = [
       const end = f.number('off') + size;
       const how =
         size === 0 ? 'no bytes, which this access may not' : `bytes ${f.number('off')} to ${end - 1}`;
-      return `${f.is()}; ${f.access} may touch ${how}, and the value has ${f.text('have')}.${variable(f)}`;
+      return `${f.is()}; ${f.access} may touch ${how}, and the value has ${f.text('have')}.${variable(f)}${f.sizeNote}`;
     },
     mend: [
       BOUND,
@@ -86,6 +96,8 @@ export const MAP_RULES: readonly Rule[] = [
       f.text('far') === ''
         ? `Offset ${f.text('off')} does not lie inside the ${f.text('have')} bytes of the value.`
         : `Offset ${f.text('far')} is past what any value may have.`,
+    follow: () => [],
+    locate: (f) => f.slot ?? directAddress(f, (off) => `${off >>> 0}` === (f.text('off') || f.text('far'))),
     mend: ['Object and map do not fit together: load the maps with the sizes that the object file asks for.'],
   },
   {
@@ -94,6 +106,8 @@ export const MAP_RULES: readonly Rule[] = [
     pattern: /^no direct value access support for this map type/,
     text: 'Only array maps (one element, for global data) and a few others can give out the address of a value when the program is loaded.',
     what: () => 'An instruction asks for the address inside a map of another type.',
+    follow: () => [],
+    locate: (f) => f.slot ?? directAddress(f, (_, map) => f.request.maps?.[map]?.type !== MapType.array),
     mend: ['Use an array map for global data, or look the value up with bpf_map_lookup_elem.'],
   },
   {

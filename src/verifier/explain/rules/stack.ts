@@ -23,8 +23,8 @@ export const STACK_RULES: readonly Rule[] = [
     what: (f) => {
       const off = f.number('off');
       const size = f.number('size');
-      const place = off >= 0 || off + size > 0 ? 'at or above the frame pointer' : 'below fp-512';
-      return `${f.is()}; ${f.access} of ${size} bytes at fp${off < 0 ? off : `+${off}`} reaches ${place}.`;
+      const place = off >= 0 || off + size > 0 ? 'the frame pointer or what is above it' : 'below fp-512';
+      return `${f.is()}; ${f.access} of ${size} bytes at fp${off < 0 ? off : `+${off}`} reaches ${place}.${f.sizeNote}`;
     },
     mend: [
       'Use negative offsets of r10: a local variable of n bytes starts at fp-n or below.',
