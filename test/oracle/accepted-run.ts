@@ -7,7 +7,6 @@ import { MapType, type MapTypeName } from '../../src/abi/map-types.js';
 import { type ProgType, progTypeByName } from '../../src/abi/prog-types.js';
 import { BpflabError } from '../../src/errors.js';
 import { decodeInsns } from '../../src/isa/index.js';
-import { ArrayMap } from '../../src/kernel/bpf/arraymap.js';
 import type { BpfMap } from '../../src/kernel/bpf/map.js';
 import { testRun } from '../../src/kernel/bpf/test-run.js';
 import { ProgramFaultError, UnsupportedError } from '../../src/kernel/errors.js';
@@ -55,7 +54,15 @@ export function inputsFor(type: RandomRequest['prog_type']): readonly RunInput[]
 }
 
 export type RunVerdict =
-  | { readonly kind: 'equal' | 'not compared' | 'unsupported' | 'malformed' | 'depends on addresses' }
+  | {
+      readonly kind:
+        | 'equal'
+        | 'not compared'
+        | 'unsupported'
+        | 'malformed'
+        | 'too long'
+        | 'depends on addresses';
+    }
   | { readonly kind: 'fault' | 'differs'; readonly what: string };
 
 interface OurRun {
@@ -75,7 +82,11 @@ function createMap(kernel: Kernel, spec: MapSpec): BpfMap {
     mapFlags: spec.map_flags,
     mapExtra: 0n,
   });
-  if (spec.data !== undefined && map instanceof ArrayMap) map.initialize(bytes(spec.data));
+  const data = bytes(spec.data ?? '');
+  for (let index = 0; index * spec.value_size < data.length; index++) {
+    const value = data.subarray(index * spec.value_size, (index + 1) * spec.value_size);
+    kernel.bpf.mapUpdate(map, new Uint8Array(new Uint32Array([index]).buffer), value);
+  }
   if (spec.frozen === true) kernel.bpf.mapFreeze(map);
   return map;
 }
@@ -105,6 +116,10 @@ function sharedKernel(): Kernel {
   return shared;
 }
 
+/** Linux ends a `may_goto` loop after 8 million rounds or a quarter of a second. */
+const FUEL = 20_000_000;
+const OUT_OF_FUEL = 'FAULT_OUT_OF_FUEL';
+
 /** `shift` moves everything in memory, to tell results that depend on addresses. */
 function runOurs(request: RandomRequest, inputs: readonly RunInput[], shift: number): OurRun[] {
   const kernel = shift > 0 ? new Kernel({ checked: true }) : sharedKernel();
@@ -113,6 +128,7 @@ function runOurs(request: RandomRequest, inputs: readonly RunInput[], shift: num
   const prog = kernel.bpf.progLoad(loadable(request), maps);
   return inputs.map(({ data_in, ctx_in }) => {
     const { retval, dataOut } = testRun(kernel, prog, {
+      fuel: FUEL,
       ...(data_in !== undefined && { dataIn: bytes(data_in) }),
       ...(ctx_in !== undefined && { ctxIn: bytes(ctx_in) }),
     });
@@ -147,6 +163,7 @@ export function runAccepted(request: RandomRequest, theirs: readonly KernelRun[]
     if (error instanceof UnsupportedError) return { kind: 'unsupported' };
     // Linux leaves alone what it found dead, the engine looks at every instruction
     if (error instanceof VmProgramError) return { kind: 'malformed' };
+    if (error instanceof ProgramFaultError && error.code === OUT_OF_FUEL) return { kind: 'too long' };
     if (error instanceof ProgramFaultError) return { kind: 'fault', what: error.message };
     if (error instanceof BpflabError) return { kind: 'fault', what: `not run: ${error.message}` };
     throw error;

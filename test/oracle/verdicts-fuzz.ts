@@ -32,7 +32,9 @@ const BATCH = 200;
 /** 4: statistics, and the reason of a refusal, without the instructions. */
 const LOG_LEVEL = 4;
 const LOG_CHARS = 4000;
-const MAX_MINIMISED = 25;
+/** Of each kind of difference; the others are written as they are. */
+const MAX_MINIMISED = 4;
+const MINIMISE_MS = 6000;
 
 interface Finding {
   readonly seed: number;
@@ -135,7 +137,7 @@ function summary(seconds: number, first: number): void {
   );
   console.log(
     `runs of what is accepted: ${of('run: equal')} equal, ${of('run: differs')} differ, ${of('run: fault')} fault, ` +
-      `${of('run: not compared')} without a fault and not comparable, ${of('run: depends on addresses')} depend on addresses, ${of('run: depends on the stack')} on what the stack held, ${of('run: unsupported')} unsupported here, ${of('run: malformed')} with dead instructions that cannot be`,
+      `${of('run: not compared')} without a fault and not comparable, ${of('run: depends on addresses')} depend on addresses, ${of('run: depends on the stack')} on what the stack held, ${of('run: unsupported')} unsupported here, ${of('run: too long')} too long, ${of('run: malformed')} with dead instructions that cannot be`,
   );
 }
 
@@ -167,14 +169,18 @@ async function report(pipe: KernelPipe, findings: readonly Finding[]): Promise<v
     const runs = finding.kind.startsWith('run:');
     if (runs) request = zeroed(request);
     if (values.minimise && seen <= MAX_MINIMISED) {
-      request = await minimise(finding.request, async (given) => {
-        const candidates = runs ? given.map(zeroed) : given;
-        const answers = await pipe.ask(candidates.map(asked));
-        return candidates.map(
-          (candidate, i) =>
-            examine({ request: candidate, pure: true }, answers[i]!, false)[0] === finding.kind,
-        );
-      });
+      request = await minimise(
+        finding.request,
+        async (given) => {
+          const candidates = runs ? given.map(zeroed) : given;
+          const answers = await pipe.ask(candidates.map(asked));
+          return candidates.map(
+            (candidate, i) =>
+              examine({ request: candidate, pure: true }, answers[i]!, false)[0] === finding.kind,
+          );
+        },
+        performance.now() + MINIMISE_MS,
+      );
       const [answer] = await pipe.ask([asked(request)]);
       text = examine({ request, pure: true }, answer!, false)[1];
     }

@@ -46,7 +46,9 @@ export function judge(request: object, answer: PipeAnswer): Judged {
       message: '',
     };
   }
-  const line = answer.verdict === 'accept' ? '' : firstLineOf(answer.log ?? '');
+  // some reasons end without a line's end
+  const log = (answer.log ?? '').replace(/verification time \d+ usec/, '');
+  const line = answer.verdict === 'accept' ? '' : firstLineOf(log);
   const text =
     `  linux: ${answer.verdict} ${answer.errno} ${answer.insn_processed} ${answer.total_states}/${answer.peak_states} ${answer.stack_depth} ${line}\n` +
     `  ours:  ${ours.verdict} ${ours.errno} ${ours.processed} ${ours.totalStates}/${ours.peakStates} ${ours.stackDepth} ${ours.message}`;

@@ -60,13 +60,21 @@ function requestOf(request: RandomRequest, { slots, starts }: Program): RandomRe
   };
 }
 
-function* removals(program: Program, size: number): Generator<Program> {
-  const { slots } = program;
-  for (let at = 0; at + size <= slots.length; at += Math.max(1, size >> 1)) {
-    const end = slots[at + size - 1]!.code === LD_IMM64 ? at + size + 1 : at + size;
-    if (slots[at]!.code !== 0) yield without(program, at, end);
+type Range = readonly [from: number, to: number];
+
+function ranges({ slots }: Program, size: number): Range[] {
+  const list: Range[] = [];
+  for (let at = 0; at + size <= slots.length; at += size) {
+    const from = slots[at]!.code === 0 ? at + 1 : at;
+    const to = slots[at + size - 1]!.code === LD_IMM64 ? at + size + 1 : at + size;
+    if (to > from) list.push([from, to]);
   }
+  return list;
 }
+
+/** All ranges gone; they do not overlap and are in order. */
+const withoutAll = (program: Program, gone: readonly Range[]): Program =>
+  gone.reduceRight((rest, [from, to]) => without(rest, from, to), program);
 
 function* simpler({ slots, starts }: Program): Generator<Program> {
   for (const [i, slot] of slots.entries()) {
@@ -79,20 +87,33 @@ function* simpler({ slots, starts }: Program): Generator<Program> {
   }
 }
 
-export async function minimise(request: RandomRequest, check: Check): Promise<RandomRequest> {
+/** `deadline` on the clock of `performance.now()`: what is reached by then is the result. */
+export async function minimise(
+  request: RandomRequest,
+  check: Check,
+  deadline: number,
+): Promise<RandomRequest> {
   let best: Program = { slots: decodeSlots(request.insns), starts: startsOf(request) };
-  const attempt = async (candidates: Iterable<Program>): Promise<boolean> => {
-    const list = [...candidates];
-    const results = await check(list.map((program) => requestOf(request, program)));
-    const at = results.indexOf(true);
-    if (at >= 0) best = list[at]!;
-    return at >= 0;
+  const passing = async (candidates: readonly Program[]): Promise<number[]> => {
+    if (performance.now() > deadline) return [];
+    const results = await check(candidates.map((program) => requestOf(request, program)));
+    return results.flatMap((still, i) => (still ? [i] : []));
   };
   for (let size = best.slots.length >> 1; size >= 1; ) {
-    const shrunk = await attempt(removals(best, size));
-    if (!shrunk) size = size === 1 ? 0 : size >> 1;
+    const tried = ranges(best, size);
+    const good = (await passing(tried.map(([from, to]) => without(best, from, to)))).map((i) => tried[i]!);
+    // what can go one by one can often go together
+    const sets = [1, 2, 4, 8].map((part) => good.slice(0, Math.ceil(good.length / part)));
+    const together = sets.concat(good.map((range) => [range])).filter((set) => set.length > 0);
+    const [first] = await passing(together.map((set) => withoutAll(best, set)));
+    if (first === undefined) size >>= 1;
+    else best = withoutAll(best, together[first]!);
   }
-  for (let rounds = 0; rounds < 40 && (await attempt(simpler(best))); rounds++);
-  while (await attempt(removals(best, 1)));
+  for (let rounds = 0; rounds < 20; rounds++) {
+    const candidates = [...simpler(best)];
+    const [first] = await passing(candidates);
+    if (first === undefined) break;
+    best = candidates[first]!;
+  }
   return requestOf(request, best);
 }
