@@ -105,7 +105,7 @@ function followed(cells: readonly Cell[], i: number, n: number): number {
   for (let k = i; k < i + n; k++) {
     const cell = cells[k]!;
     if (IS_JA[cell.op] || (IS_JUMP[cell.op] && cell.target <= k)) return 0;
-    if (IS_JUMP[cell.op]) share = 0.5;
+    if (IS_JUMP[cell.op]) share *= 0.5;
   }
   return share;
 }

@@ -5,7 +5,7 @@
  *
  * Kinds (which instructions fit together; `src/vm/fuse.ts` decides by the same names):
  * `chain`: arithmetic on one register, the value stays in a local; `tail`: the same, and then a conditional
- * jump on that register, or `ja`; `pair`: two that need have nothing in common; `use`: a load, and
+ * jump on that register, or `ja`; `pair`: two that need have nothing in common (the first may be a jump that is not taken); `use`: a load, and
  * arithmetic that takes the loaded register as source; `test`: a load, and a jump on what it loaded; `loop`: any, and
  * then a counter and a jump on it.
  * In `chain`, `tail`, `pair` and `use` arithmetic with register and immediate operands share a handler: the
@@ -100,9 +100,9 @@ for (const a of ['mov', 'add', 'and', 'or', 'lsh', 'rsh', 'xor']) {
     fuse('chain', [`${a}32`, `${b}32`], `${chainHead([a, b], 32)} ${done(2)}`);
   }
 }
-for (const a of ['mov', 'add', 'mul', 'xor', 'lsh', 'rsh']) {
-  for (const b of ['add', 'mul', 'xor', 'lsh', 'rsh']) {
-    for (const c of ['add', 'mul', 'xor', 'and']) {
+for (const a of ['mov', 'add']) {
+  for (const b of ['add', 'mul', 'lsh', 'rsh']) {
+    for (const c of ['add', 'xor', 'and']) {
       fuse('chain', [`${a}64`, `${b}64`, `${c}64`], `${chainHead([a, b, c], 64)} ${done(3)}`);
     }
   }
@@ -126,17 +126,20 @@ for (const name of ['jeq64_imm', 'jne64_imm', 'jlt64_imm', 'ja']) {
   }
 }
 
+/** The end of a packet against a pointer that was moved just before. */
+for (const ops of [['mov', 'add'], ['add'], ['mov']]) tail(ops, 64, 'jgt64_reg');
+
 /** Arithmetic of cell k on its own. */
-function alone(op, k) {
-  const x = op === 'mov' ? '' : register(`d${k}`, 64);
-  return `const d${k} = ${D(k)}; ${write(`d${k}`, 64, compute(op, 64, x, operand(k, 64)))}`;
+function alone(op, k, width = 64) {
+  const x = op === 'mov' ? '' : register(`d${k}`, width);
+  return `const d${k} = ${D(k)}; ${write(`d${k}`, width, compute(op, width, x, operand(k, width)))}`;
 }
 const COMMON = Object.keys(OPS).filter((name) => name !== 'arsh');
 for (const a of COMMON) {
   for (const b of COMMON) fuse('pair', [`${a}64`, `${b}64`], `${alone(a, 0)} ${alone(b, 1)} ${done(2)}`);
 }
 /** The end of a counted loop, with the last instruction of its body. */
-for (const a of COMMON) {
+for (const a of ['mov', 'add', 'mul', 'xor']) {
   for (const b of ['add', 'sub']) {
     for (const name of ['jne64_imm', 'jgt64_imm', 'jne64_reg', 'jlt64_reg']) {
       const [condition, form] = name.split('64_');
@@ -242,6 +245,65 @@ for (const first of WIDTHS) {
     fuse('pair', [`stx_stack${first}`, `ldx_stack${first}`, `${op}64`], `${both} ${alone(op, 2)} ${done(3)}`);
   }
 }
+
+/**
+ * What compilers make of C for 32-bit registers (cpu v3): runs of tests that are not taken, with the load or move behind
+ * them; moves before a jump, a store or the end.
+ */
+const ALU32 = ['mov', 'and', 'or', 'lsh'];
+const TESTS = ['jeq32_imm', 'jne32_imm', 'jgt32_imm', 'jsgt32_imm', 'jeq64_imm', 'jne64_imm', 'jgt64_reg'];
+/** Jump in cell k on registers that lie in memory; goes on when it is not taken. */
+const passed = (k, name) => {
+  const [, condition, width, form] = /^(\D+)(\d+)_(\w+)$/.exec(name);
+  return jump(k, condition, Number(width), form, `load<i${width}>(${D(k)}, HOT_REGS)`).replace(
+    done(k + 1),
+    '',
+  );
+};
+for (const first of TESTS) {
+  for (const second of TESTS.slice(0, -1)) {
+    fuse('pair', [first, second], `${passed(0, first)} ${passed(1, second)} ${done(2)}`);
+  }
+  fuse('pair', [first, 'ja'], `${passed(0, first)} ${take(1)}`);
+  fuse('pair', [first, 'mov32'], `${passed(0, first)} ${alone('mov', 1, 32)} ${done(2)}`);
+}
+for (const width of WIDTHS) {
+  for (const first of ['jeq32_imm', 'jne32_imm', 'jeq64_imm', 'jgt64_reg']) {
+    fuse('pair', [first, `ldx_u${width}`], `${passed(0, first)} ${loadCell(1, width)} ${done(2)}`);
+  }
+  for (const op of ['mov', 'and', 'lsh']) {
+    fuse('pair', [`ldx_u${width}`, `${op}32`], `${loadCell(0, width)} ${alone(op, 1, 32)} ${done(2)}`);
+  }
+  fuse(
+    'pair',
+    [`ldx_u${width}`, `stx_stack${width}`],
+    `${loadCell(0, width)} ${storeFrame(1, width)} ${done(2)}`,
+  );
+  fuse('pair', ['mov32', `stx_stack${width}`], `${alone('mov', 0, 32)} ${storeFrame(1, width)} ${done(2)}`);
+  fuse('pair', ['mov32', `ldx_u${width}`], `${alone('mov', 0, 32)} ${loadCell(1, width)} ${done(2)}`);
+}
+for (const a of ALU32) {
+  for (const b of ALU32)
+    fuse('pair', [`${a}32`, `${b}32`], `${alone(a, 0, 32)} ${alone(b, 1, 32)} ${done(2)}`);
+}
+for (const op of ['mov', 'add']) {
+  fuse('pair', ['mov32', `${op}64`], `${alone('mov', 0, 32)} ${alone(op, 1)} ${done(2)}`);
+  fuse('pair', [`${op}64`, 'mov32'], `${alone(op, 0)} ${alone('mov', 1, 32)} ${done(2)}`);
+}
+for (const name of TESTS) {
+  fuse('pair', ['mov32', name], `${alone('mov', 0, 32)} ${passed(1, name)} ${done(2)}`);
+}
+fuse('pair', ['mov32', 'ja'], `${alone('mov', 0, 32)} ${take(1)}`);
+fuse(
+  'pair',
+  ['mov32', 'exit'],
+  `${alone('mov', 0, 32)} const s = returnFrom<C>(pc + 16, b); if (s >= 0) return s; pc = load<i32>(HOT_PC); b = load<i32>(HOT_BUDGET); continue;`,
+);
+fuse(
+  'pair',
+  ['ld_imm64', 'mov64'],
+  `store<i64>(${D(0)}, load<i64>(pc, 8), HOT_REGS); ${alone('mov', 1)} ${done(2)}`,
+);
 
 /** Calls of plain helpers, with the moves that surround them. */
 const call = (k) => `if (callPlain(pc + ${16 * (k + 1)}, b, load<i32>(pc, ${at(k, 8)}))) return STOP_HELPER;`;
