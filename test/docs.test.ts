@@ -1,11 +1,12 @@
 /**
- * The documentation's examples run: every `ts` block of the README and of docs/library.md is executed as it
- * stands, with `bpflab` meaning the sources.
+ * The documentation's examples run: every `ts` block of the README, docs/library.md and docs/verify.md is executed
+ * as it stands, with `bpflab` meaning the sources.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 
 import * as bpflab from '../src/index.js';
+import * as verifier from '../src/verifier/index.js';
 
 interface Block {
   readonly name: string;
@@ -24,6 +25,8 @@ function blocks(file: string): Block[] {
 async function run(code: string): Promise<string[]> {
   const modules: Record<string, Record<string, unknown>> = {
     bpflab: bpflab as Record<string, unknown>,
+    'bpflab/verifier': verifier as Record<string, unknown>,
+    'node:assert/strict': await import('node:assert/strict'),
     'node:fs': await import('node:fs'),
   };
   const names: string[] = [];
@@ -44,7 +47,7 @@ async function run(code: string): Promise<string[]> {
 }
 
 describe('examples of the documentation', () => {
-  const all = ['README.md', 'docs/library.md'].flatMap(blocks);
+  const all = ['README.md', 'docs/library.md', 'docs/verify.md'].flatMap(blocks);
 
   test('there are some', () => {
     expect(all.length).toBeGreaterThanOrEqual(5);

@@ -122,8 +122,9 @@ function answer(line: string, context: Context): Json & { readonly verdict: stri
   try {
     return { ...id, ...judge(requestFrom(json, row, context), context) };
   } catch (error) {
-    if (!(error instanceof BpflabError)) throw error;
-    return { ...id, verdict: 'bad_request', message: error.message };
+    if (error instanceof BpflabError) return { ...id, verdict: 'bad_request', message: error.message };
+    // a mistake of ours must not keep the rest of a long stream from being judged
+    return { ...id, verdict: 'internal_error', message: String(error).split('\n')[0] ?? '' };
   }
 }
 

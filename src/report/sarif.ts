@@ -79,7 +79,7 @@ function uriOf(file: string): string {
 }
 
 function locationOf({ object, program, section, insn, source }: VerifyReport): object {
-  const file = source?.file || object;
+  const file = source?.file.replace(/^(\.\/+)+/, '') || object;
   const region =
     source === null || source.line < 1
       ? {}
