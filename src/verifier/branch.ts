@@ -7,6 +7,7 @@ import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import { reportViolation } from './bounds-sanity.js';
 import type { Verifier } from './context.js';
+import { ERRNO } from './errno.js';
 import { collectLinked, syncLinked } from './linked-regs.js';
 import { markNotNull, markPointerOrNull } from './nullness.js';
 import { matchPacketPointers, packetBranchTaken } from './packet-range.js';
@@ -88,7 +89,7 @@ function checkMayGoto(v: Verifier, insn: Insn): void {
   const idx = v.insnIdx;
   const previous = state.parent === null ? undefined : findPrevEntry(v, state.parent, idx);
   const queued = cloneState(state);
-  v.pushPath(queued, idx + 1, idx);
+  v.pushPath(queued, idx + 1, idx, ERRNO.ENOMEM);
   queued.mayGotoDepth++;
   if (previous !== undefined) widenImpreciseScalars(v, previous, queued);
   v.insnIdx += insn.off;

@@ -175,12 +175,12 @@ export function pushCallback(v: Verifier, insn: Insn, index: number, setup: Call
     later.frames.push(callee);
     v.markAllScratched();
     callee.asyncEntryCount = caller.asyncEntryCount + 1;
-    v.pushPath(later, subprog.start, insnIdx, ' for async cb');
+    v.pushPath(later, subprog.start, insnIdx, ERRNO.EFAULT, ' for async cb');
     setup(v, caller, callee, insnIdx);
     return;
   }
   const inside = cloneState(state);
-  v.pushPath(inside, subprog.start, insnIdx);
+  v.pushPath(inside, subprog.start, insnIdx, ERRNO.ENOMEM);
   enterFunction(v, inside, index, insnIdx, setup);
   inside.callbackUnrollDepth++;
   inside.frames[inside.frames.length - 2]!.callbackDepth++;

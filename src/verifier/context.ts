@@ -286,11 +286,19 @@ export class Verifier {
     this.curHistory = entry;
   }
 
-  /** Queues a path (`push_stack`); the state has to be a copy of the current one, or fresh. */
-  pushPath(state: VerifierState, insnIdx: number, prevInsnIdx: number, kind = ''): void {
+  /**
+   * Queues a path (`push_stack`); the state has to be a copy of the current one, or fresh. `errno`: of too many, which each
+   * caller in Linux turns into its own.
+   */
+  pushPath(
+    state: VerifierState,
+    insnIdx: number,
+    prevInsnIdx: number,
+    errno: number = ERRNO.EFAULT,
+    kind = '',
+  ): void {
     this.pending.push({ state, insnIdx, prevInsnIdx, logPosition: this.log.position });
     if (this.pending.length > MAX_PENDING) {
-      const errno = kind === '' ? ERRNO.EFAULT : ERRNO.EFAULT;
       this.reject(errno, `The sequence of ${this.pending.length} jumps is too complex${kind}.`);
     }
     if (state.parent !== null) state.parent.branches++;
