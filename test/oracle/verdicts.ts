@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { table as formatTable } from '../../src/report/table.js';
 import { type Comparison, compareRow } from './verdicts-compare.js';
 import { type CorpusRow, loadCorpus } from './verdicts-corpus.js';
 
@@ -24,6 +25,12 @@ const { values } = parseArgs({
 
 const dir = values.dir ?? fileURLToPath(new URL('../../../shared/oracle/corpora', import.meta.url));
 const CORPORA = ['verifier-table', 'selftests-open'];
+
+/** What has been reached; less is a regression and fails. Raised whenever more is reached, never lowered. */
+const REACHED: Readonly<Record<string, Partial<Tally>>> = {
+  'verifier-table': { agree: 1281, lineEqual: 562, processedEqual: 1281, statesEqual: 1281 },
+  'selftests-open': { agree: 922, lineEqual: 283, processedEqual: 922, statesEqual: 922 },
+};
 
 interface Tally {
   programs: number;
@@ -121,12 +128,26 @@ function describe(corpus: string, row: CorpusRow, result: Comparison): string {
   );
 }
 
+/** What is worse than what had been reached, a line each. */
+function regressions(name: string, tally: Tally): string[] {
+  const worse: string[] = [];
+  for (const [what, least] of Object.entries(REACHED[name] ?? {}) as [keyof Tally, number][]) {
+    if (tally[what] < least) worse.push(`${name}: ${what} ${tally[what]}, had reached ${least}`);
+  }
+  for (const what of ['tooKind', 'tooStrict', 'crashed'] as const) {
+    if (tally[what] > 0) worse.push(`${name}: ${what} ${tally[what]}, must be 0`);
+  }
+  return worse;
+}
+
+const worse: string[] = [];
 const lines: string[] = [];
 const table: string[][] = [];
 for (const name of CORPORA) {
   if (values.only !== undefined && values.only !== name) continue;
   const tally = await runCorpus(name, lines);
   if (tally === undefined) continue;
+  if (values.grep === undefined) worse.push(...regressions(name, tally));
   table.push([
     name,
     `${tally.programs}`,
@@ -156,11 +177,10 @@ const head = [
   'states equal',
   'log equal',
 ];
-const widths = head.map((title, i) => Math.max(title.length, ...table.map((row) => row[i]!.length)));
-for (const row of [head, ...table]) {
-  console.log(row.map((cell, i) => cell.padEnd(widths[i]!)).join('  '));
-}
+console.log(formatTable(head, table));
 const out = values.out ?? join(mkdtempSync(join(tmpdir(), 'bpflab-verdicts-')), 'disagreements.txt');
 mkdirSync(join(out, '..'), { recursive: true });
 writeFileSync(out, `${lines.join('\n')}\n`);
 console.log(`disagreements: ${out}`);
+for (const line of worse) console.log(`regression: ${line}`);
+if (worse.length > 0) process.exitCode = 1;
