@@ -99,8 +99,8 @@ function pointerText(value: ValueText): string {
       const range = attributes.get('r') ?? '0';
       // A negative range, printed as an unsigned number: at or past the end.
       const checked = range.startsWith('0xfffffff')
-        ? 'known to reach the end or past it'
-        : `with ${range} checked bytes`;
+        ? ', known to reach its end or past it'
+        : ` with ${range} checked bytes`;
       return `a pointer to ${base === 'pkt' ? 'the packet' : "the packet's metadata"}${at}${checked}`;
     }
     case 'fp':

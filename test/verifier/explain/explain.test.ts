@@ -6,6 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { explain, explanationText } from '../../../src/verifier/explain/index.js';
+import { GENERAL, RULES } from '../../../src/verifier/explain/rules/index.js';
 import { verify } from '../../../src/verifier/index.js';
 import { FAMILIES } from './cases/index.js';
 import { requestOf } from './program.js';
@@ -56,6 +57,15 @@ for (const [family, cases] of FAMILIES) {
 test('at least sixty different messages are covered', () => {
   const shapes = FAMILIES.flatMap(([, cases]) => cases.map(({ message }) => message.replace(/-?\d+/g, 'N')));
   expect(new Set(shapes).size).toBeGreaterThanOrEqual(60);
+});
+
+test('the documentation lists every rule, in order, and no other', () => {
+  const file = fileURLToPath(new URL('../../../docs/verify-explanations.md', import.meta.url));
+  const listed = [...readFileSync(file, 'utf8').matchAll(/^\| `([\w-]+)` \| (.*) \|$/gm)];
+  expect(listed.map(([, id, title]) => [id, title])).toEqual(
+    [...RULES, GENERAL].map(({ id, title }) => [id, title]),
+  );
+  expect(new Set(RULES.map(({ id }) => id)).size).toBe(RULES.length);
 });
 
 describe('whatever the program', () => {

@@ -72,7 +72,7 @@ export const HELPER_USE_RULES: readonly Rule[] = [
     id: 'kfunc-disallowed',
     title: 'Kernel function that may not be called here',
     pattern:
-      /^(?:calling kernel function (?<name>\w+) is not allowed|invalid kernel function call not eliminated in verifier pass)/,
+      /^(?:calling kernel function (?<name>\w+) is not allowed|metadata kfuncs require device-bound program|invalid kernel function call not eliminated in verifier pass)/,
     text: 'Kernel functions are open to certain program types only, and a call of one that the kernel does not have must be dead code.',
     what: (f) =>
       f.text('name') === ''

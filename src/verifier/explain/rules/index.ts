@@ -5,6 +5,7 @@ import { CONTROL_FLOW_RULES } from './control-flow.js';
 import { ENCODING_RULES } from './encoding.js';
 import { HELPER_ARG_RULES } from './helper-args.js';
 import { HELPER_USE_RULES } from './helper-use.js';
+import { KERNEL_OBJECT_RULES } from './kernel-objects.js';
 import { LIMIT_RULES } from './limits.js';
 import { LOADING_RULES } from './loading.js';
 import { MAP_RULES } from './maps.js';
@@ -17,6 +18,7 @@ import { RETURN_RULES } from './returns.js';
 import { STACK_RULES } from './stack.js';
 
 export const RULES: readonly Rule[] = [
+  ...KERNEL_OBJECT_RULES,
   ...PACKET_RULES,
   ...MAP_RULES,
   ...STACK_RULES,

@@ -158,8 +158,7 @@ export const MEMORY_RULES: readonly Rule[] = [
   {
     id: 'read-only-memory',
     title: 'Store into memory that may only be read',
-    pattern:
-      /^(?:R(?<reg>\d+) cannot write into (?<type>\w+)|write to change key R(?<reg2>\d+) not allowed|only read is supported)/,
+    pattern: /^(?:R(?<reg>\d+) cannot write into (?<type>\w+)|write to change key R(?<reg2>\d+) not allowed)/,
     text: 'Sockets, map keys in callbacks, read-only buffers and memory from some helpers may be read and not written, by the program or by a helper on its behalf.',
     what: (f) => `${f.is()}, and ${f.access} would write there.`,
     mend: ['Copy to the stack or a map value and change the copy.'],

@@ -1,4 +1,5 @@
 /** Rejections of helper calls: arguments, and helpers that a program may not call. */
+import { MapType } from '../../../../src/abi/map-types.js';
 import { ProgType } from '../../../../src/abi/prog-types.js';
 import type { Case } from '../program.js';
 import { LOOKUP } from './common.js';
@@ -202,6 +203,38 @@ export const HELPERS: readonly Case[] = [
       r2 = 8
       r3 = 0
       call bpf_copy_from_user
+      r0 = 0
+      exit`,
+  },
+  {
+    name: 'flags of a cgroup storage',
+    rule: 'storage-flags',
+    message: "get_local_storage() doesn't support non-zero flags",
+    type: ProgType.cgroup_skb,
+    maps: [
+      {
+        name: 'per_cgroup',
+        type: MapType.cgroup_storage,
+        keySize: 16,
+        valueSize: 8,
+        maxEntries: 0,
+        mapFlags: 0,
+      },
+    ],
+    program: `
+      r1 = map 0
+      r2 = 7
+      call bpf_get_local_storage
+      r0 = 1
+      exit`,
+  },
+  {
+    name: 'traced function asked for in a tracepoint',
+    rule: 'helper-in-probe',
+    message: 'func bpf_get_func_ip#173 not supported for program type 5',
+    type: ProgType.tracepoint,
+    program: `
+      call bpf_get_func_ip
       r0 = 0
       exit`,
   },

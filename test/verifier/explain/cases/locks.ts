@@ -167,4 +167,41 @@ export const LOCKS: readonly Case[] = [
       ],
     },
   },
+  {
+    name: 'second lock',
+    rule: 'call-under-lock',
+    message: 'function calls are not allowed while holding a lock',
+    type,
+    maps,
+    program: `${VALUE}
+      r1 = r6
+      call bpf_spin_lock
+      r1 = r6
+      call bpf_spin_lock${END}`,
+  },
+  {
+    name: 'function information of another program',
+    rule: 'func-info',
+    message: 'nonzero insn_off 1 for the first func info record',
+    type,
+    program: `
+      r0 = 0
+      exit`,
+    extra: { btf: TYPES, funcInfo: [{ insnOff: 1, typeId: 5 }] },
+  },
+  {
+    name: 'tail call in a function without BTF',
+    rule: 'subprogram-without-btf',
+    message: 'tail_call is not allowed in subprogs without BTF',
+    type,
+    program: `
+      call sub
+      exit
+    sub:
+      r2 = map 3
+      r3 = 0
+      call bpf_tail_call
+      r0 = 0
+      exit`,
+  },
 ];

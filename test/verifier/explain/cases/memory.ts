@@ -227,4 +227,15 @@ export const MEMORY: readonly Case[] = [
       r0 = 0
       exit`,
   },
+  {
+    name: 'outside the flow keys',
+    rule: 'flow-keys-bounds',
+    message: 'invalid access to flow keys off=56 size=4',
+    type: ProgType.flow_dissector,
+    program: `
+      r1 = *(u64 *)(r1 + 144)
+      r0 = *(u32 *)(r1 + 56)
+      r0 = 0
+      exit`,
+  },
 ];

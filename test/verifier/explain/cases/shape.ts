@@ -258,4 +258,33 @@ export const SHAPE: readonly Case[] = [
     extra: { progFlags: 16 },
     program: uses,
   },
+  {
+    name: 'too many maps',
+    rule: 'too-many-maps',
+    message: 'The total number of maps per program has reached the limit of 64',
+    maps: Array.from({ length: 65 }, (_, i) => ({ ...MAPS[0]!, name: `table${i}` })),
+    program: `
+      ${Array.from({ length: 65 }, (_, i) => `r1 = map ${i}`).join('\n')}
+      r0 = 0
+      exit`,
+  },
+  {
+    name: 'sleepable XDP program',
+    rule: 'attach-sleepable',
+    message: 'Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable',
+    type: ProgType.xdp,
+    extra: { progFlags: 16 },
+    program: `
+      r0 = 0
+      exit`,
+  },
+  {
+    name: 'stack of one function',
+    rule: 'stack-bounds',
+    message: 'invalid write to stack R10 off=-520 size=8',
+    program: `
+      *(u64 *)(r10 - 520) = 0
+      r0 = 0
+      exit`,
+  },
 ];
