@@ -68,6 +68,12 @@ test('the documentation lists every rule, in order, and no other', () => {
   expect(new Set(RULES.map(({ id }) => id)).size).toBe(RULES.length);
 });
 
+test('the example in the documentation is the text of the first case', () => {
+  const file = fileURLToPath(new URL('../../../docs/verify-explanations.md', import.meta.url));
+  const request = requestOf(FAMILIES[0]![1][0]!);
+  expect(readFileSync(file, 'utf8')).toContain(explanationText(explain(request, verify(request))!));
+});
+
 describe('whatever the program', () => {
   const cases = FAMILIES.flatMap(([, list]) => list).filter(({ rule }) => rule !== 'too-complex');
 

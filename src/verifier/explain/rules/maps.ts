@@ -41,7 +41,11 @@ export const MAP_RULES: readonly Rule[] = [
       const size = f.number('size');
       const end = f.number('off') + size;
       const how =
-        size === 0 ? 'no bytes, which this access may not' : `bytes ${f.number('off')} to ${end - 1}`;
+        size === 0
+          ? 'no bytes, which this access may not'
+          : size === 1
+            ? `byte ${f.number('off')}`
+            : `bytes ${f.number('off')} to ${end - 1}`;
       return `${f.is()}; ${f.access} may touch ${how}, and the value has ${f.text('have')}.${variable(f)}${f.sizeNote}`;
     },
     mend: [
