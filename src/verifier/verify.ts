@@ -42,6 +42,8 @@ function run(v: Verifier): void {
     expectedAttachType: request.expectedAttachType ?? 0,
     attachBtfId: request.attachBtfId ?? 0,
     insnCount: request.insns.length,
+    progFlags: request.progFlags ?? 0,
+    logLevel: request.logLevel ?? 0,
     capabilities: v.env.capabilities,
     config: RECORDED_CONFIG,
   });

@@ -99,16 +99,24 @@ export interface LoadFacts {
   readonly attachBtfId: number;
   /** In slots. */
   readonly insnCount: number;
+  /** `BPF_F_*` of the load. */
+  readonly progFlags?: number;
+  readonly logLevel?: number;
   readonly capabilities: Capabilities;
   readonly config: EnvConfig;
 }
+
+/** `prog_flags` that 6.18 takes from whoever has no token, and levels of the log with `BPF_LOG_FIXED`. */
+const PROG_FLAGS = 0xff;
+const LOG_LEVELS = 0xf;
 
 const silent = (errno: number): Refusal => ({ errno, message: '' });
 const refuse = (message: string, errno: number = Errno.EINVAL): Refusal => ({ errno, message });
 
 /** Why `bpf()` refuses a load before the verifier starts: an errno and no line. Undefined: it starts. */
 export function loadProblem(facts: LoadFacts): Refusal | undefined {
-  const { progType, attachBtfId, insnCount, capabilities } = facts;
+  const { progType, attachBtfId, insnCount, capabilities, progFlags = 0, logLevel = 0 } = facts;
+  if ((progFlags & ~PROG_FLAGS) !== 0 || (logLevel & ~LOG_LEVELS) !== 0) return silent(Errno.EINVAL);
   if (insnCount === 0 || insnCount > (capabilities.bpf ? MAX_INSNS : MAX_INSNS_UNPRIVILEGED))
     return silent(Errno.E2BIG);
   if (!UNPRIVILEGED.has(progType) && !capabilities.bpf) return silent(Errno.EPERM);
