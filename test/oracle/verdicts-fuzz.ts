@@ -11,7 +11,7 @@ import { inputsFor, runAccepted, zeroed } from './accepted-run.js';
 import { kernelRefusal } from './lib/kernel.js';
 import { KernelPipe, type PipeAnswer } from './lib/kernel-pipe.js';
 import { type RandomProgram, type RandomRequest, structuredProgram } from './random/program.js';
-import { judge } from './verdicts-judge.js';
+import { judge, LOG_LEVEL, overflowsQueue } from './verdicts-judge.js';
 import { minimise } from './verdicts-minimise.js';
 import { randomProgram } from './verdicts-random.js';
 
@@ -29,8 +29,6 @@ const { values } = parseArgs({
 });
 
 const BATCH = 200;
-/** 4: statistics, and the reason of a refusal, without the instructions. */
-const LOG_LEVEL = 4;
 const LOG_CHARS = 4000;
 /** Of each kind of difference; the others are written as they are. */
 const MAX_MINIMISED = 4;
@@ -57,6 +55,15 @@ const asked = (request: RandomRequest): object => ({
   ...(values.run && { runs: inputsFor(request.prog_type) }),
 });
 
+const NOT_ASKED = 'not asked';
+
+/** The kernel's answers, except to what could harm it. */
+async function answersTo(pipe: KernelPipe, requests: readonly RandomRequest[]): Promise<PipeAnswer[]> {
+  const safe = requests.map((request) => !overflowsQueue(request));
+  const answers = await pipe.ask(requests.filter((_, i) => safe[i]).map(asked));
+  return safe.map((isSafe) => (isSafe ? answers.shift()! : { verdict: NOT_ASKED, errno: 0 }));
+}
+
 const counts = new Map<string, number>();
 const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
 const of = (what: string): number => counts.get(what) ?? 0;
@@ -69,7 +76,8 @@ function examine(
   answer: PipeAnswer,
   counted: boolean,
 ): [kind: string, text: string] {
-  const judged = judge({ ...request, log_level: LOG_LEVEL }, answer);
+  if (answer.verdict === NOT_ASKED) return ['', ''];
+  const judged = judge(request, answer);
   if (counted) {
     count(judged.difference);
     const shape = judged.message.replace(/-?\d+/g, 'N');
@@ -102,7 +110,10 @@ async function main(pipe: KernelPipe): Promise<void> {
     Array.from({ length: Math.min(BATCH, last - seed) }, (_, i) => programOf(seed + i));
   let seed = first;
   let programs = batch(seed);
-  let pending = pipe.ask(programs.map(({ request }) => asked(request)));
+  let pending = answersTo(
+    pipe,
+    programs.map(({ request }) => request),
+  );
   while (programs.length > 0) {
     const answers = await pending;
     const now = programs;
@@ -110,7 +121,10 @@ async function main(pipe: KernelPipe): Promise<void> {
     seed += now.length;
     programs = performance.now() < end ? batch(seed) : [];
     // the kernel works on the next ones while we look at these
-    pending = pipe.ask(programs.map(({ request }) => asked(request)));
+    pending = answersTo(
+      pipe,
+      programs.map(({ request }) => request),
+    );
     now.forEach((program, i) => {
       const answer = answers[i]!;
       count('programs');
@@ -132,7 +146,7 @@ function summary(seconds: number, first: number): void {
   console.log(
     `${n} programs from seed ${first} in ${seconds.toFixed(0)} s (${(n / seconds).toFixed(0)}/s), ${of('accept')} accepted by Linux: ${of('agree')} agree, ` +
       `${of('we accept, Linux rejects')} we accept and Linux rejects, ${of('we reject, Linux accepts')} we reject and Linux accepts, ` +
-      `${of('crash')} crashed, ${of('unsupported')} unsupported; ` +
+      `${of('crash')} crashed, ${of(NOT_ASKED)} not asked, ${of('unsupported')} unsupported; ` +
       `${of('first line')} with another first line, ${of('errno')} errno, ${of('processed')} processed, ${of('states')} states, ${of('stack depth')} stack depth`,
   );
   console.log(
@@ -147,7 +161,7 @@ async function settle(pipe: KernelPipe): Promise<Finding[]> {
   for (const finding of findings) {
     if (finding.kind === 'run: differs') {
       const request = zeroed(finding.request);
-      const [answer] = await pipe.ask([asked(request)]);
+      const [answer] = await answersTo(pipe, [request]);
       if (answer!.verdict === 'accept' && examine({ request, pure: true }, answer!, false)[0] === '') {
         count('run: depends on the stack');
         counts.set('run: differs', of('run: differs') - 1);
@@ -173,7 +187,7 @@ async function report(pipe: KernelPipe, findings: readonly Finding[]): Promise<v
         finding.request,
         async (given) => {
           const candidates = runs ? given.map(zeroed) : given;
-          const answers = await pipe.ask(candidates.map(asked));
+          const answers = await answersTo(pipe, candidates);
           return candidates.map(
             (candidate, i) =>
               examine({ request: candidate, pure: true }, answers[i]!, false)[0] === finding.kind,
@@ -181,7 +195,7 @@ async function report(pipe: KernelPipe, findings: readonly Finding[]): Promise<v
         },
         performance.now() + MINIMISE_MS,
       );
-      const [answer] = await pipe.ask([asked(request)]);
+      const [answer] = await answersTo(pipe, [request]);
       text = examine({ request, pure: true }, answer!, false)[1];
     }
     blocks.push(
