@@ -12,7 +12,7 @@ import type { ChainStep } from './types.js';
 import { describeValue } from './value.js';
 
 /** Values followed at once, and steps kept. */
-const MAX_PLACES = 16;
+const MAX_PLACES = 64;
 const MAX_STEPS = 40;
 
 const BPF_CALL = 0x85;

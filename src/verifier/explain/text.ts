@@ -4,6 +4,7 @@ import type { ChainStep, Explanation } from './types.js';
 
 const WIDTH = 100;
 const MAX_CHAIN = 14;
+const MAX_CHAIN_LINES = 26;
 
 function wrap(text: string, first: string, rest: string): string[] {
   const lines: string[] = [];
@@ -40,14 +41,23 @@ function stepLines(step: ChainStep, previous: ChainStep | undefined): string[] {
   return lines;
 }
 
-function chainLines(chain: readonly ChainStep[]): string[] {
-  const left = chain.length - MAX_CHAIN;
+/** The first step and the last `count - 1`. */
+function someSteps(chain: readonly ChainStep[], count: number): string[] {
+  const left = chain.length - count;
   const kept = left > 0 ? [chain[0]!, ...chain.slice(left + 1)] : chain;
   const lines: string[] = [];
   kept.forEach((step, i) => {
-    if (i === 1 && left > 0) lines.push(`        … ${left} more steps …`);
+    if (i === 1 && left > 0) lines.push(`        … ${left} more step${left === 1 ? '' : 's'} …`);
     lines.push(...stepLines(step, kept[i - 1]));
   });
+  return lines;
+}
+
+/** As many steps as fit. */
+function chainLines(chain: readonly ChainStep[]): string[] {
+  let count = MAX_CHAIN;
+  let lines = someSteps(chain, count);
+  while (lines.length > MAX_CHAIN_LINES && count > 3) lines = someSteps(chain, --count);
   return lines;
 }
 

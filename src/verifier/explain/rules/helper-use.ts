@@ -49,7 +49,7 @@ export const HELPER_USE_RULES: readonly Rule[] = [
     id: 'helper-sleeps',
     title: 'Sleeping helper in a program that may not sleep',
     pattern: /^(?:helper call might sleep in a non-sleepable prog|sleepable helper )/,
-    text: 'Helpers that may sleep (bpf_copy_from_user, bpf_d_path on some kernels, …) are for programs loaded as sleepable, outside of locks, RCU sections and callbacks.',
+    text: 'Helpers that may sleep (bpf_copy_from_user, for one) are for programs loaded as sleepable, outside of locks, RCU sections and callbacks.',
     what: (f) => `${f.helper} may sleep, and where it is called sleeping is not allowed.`,
     mend: [
       'Load the program as sleepable (section with .s, such as "fentry.s/", "lsm.s/"), if its attach point allows that.',

@@ -54,7 +54,7 @@ export const PACKET_RULES: readonly Rule[] = [
     id: 'packet-write',
     title: 'Program type that may not write packets',
     pattern: /^(?:cannot write into packet|the prog does not allow writes to packet data)/,
-    text: 'Only some program types may store straight into packet data: XDP, traffic control, sk_skb, sk_msg, lwt_xmit and cgroup socket-option programs. Others, such as socket filters and flow dissectors, may read it at most.',
+    text: 'Only some program types may store straight into packet data: XDP, traffic control, sk_skb, sk_msg, lwt_xmit and cgroup socket-option programs. Others, such as cgroup_skb programs and flow dissectors, may read it at most.',
     what: (f) => `${f.access} stores through ${f.regName}, and ${f.is()}.`,
     mend: [
       'Keep the result in a map or on the stack instead of the packet.',

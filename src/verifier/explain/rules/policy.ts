@@ -39,7 +39,7 @@ export const POLICY_RULES: readonly Rule[] = [
     mend: [
       'Create the map without BPF_F_NO_PREALLOC: all its elements are allocated up front.',
       'Use an LRU hash map, which is always preallocated.',
-      'Without --rt, and for kernels from 6.1 on, the rule does not hold (`--kernel 6.18 --no-rt`).',
+      'Linux itself dropped the rule with 6.1: `--kernel 6.18` judges without it.',
     ],
     follow: nothing,
     locate: (f) => mapUse(f, isAllocating),
