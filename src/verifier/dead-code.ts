@@ -29,7 +29,8 @@ export function remainingInsns(v: Verifier): Uint8Array {
 
 /** A jump over nothing, be it because the other way is dead. */
 function goesNowhere(v: Verifier, remains: Uint8Array, i: number): boolean {
-  const insn = v.insns[i]!;
+  const { insns } = v;
+  const insn = insns[i]!;
   const jmpClass = C.bpfClass(insn.code);
   if (jmpClass !== C.BPF_JMP && jmpClass !== C.BPF_JMP32) return false;
   const op = C.bpfOp(insn.code);
@@ -39,7 +40,11 @@ function goesNowhere(v: Verifier, remains: Uint8Array, i: number): boolean {
   const always = op === C.BPF_JA;
   if (!always && !isLive(v, target)) return true;
   if (!always && !isMayGoto(insn) && isLive(v, i + 1)) return false;
-  return off >= 0 && !remains.subarray(i + 1, target).includes(1);
+  // Linux looks once more at what stands before a removed may_goto, and not before a removed jump.
+  for (let k = i + 1; k < target; k++) {
+    if (isLive(v, k) && (remains[k] === 1 || !isMayGoto(insns[k]!))) return false;
+  }
+  return off >= 0;
 }
 
 /** Refuses a program whose callback was removed from under the instruction that names it. */

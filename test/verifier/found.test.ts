@@ -12,7 +12,14 @@ type Row = readonly [
   name: string,
   type: string,
   text: string,
-  linux: readonly [errno: number, message: string, processed: number, total: number, peak: number],
+  linux: readonly [
+    errno: number,
+    message: string,
+    processed: number,
+    total: number,
+    peak: number,
+    stack?: string,
+  ],
   funcs: readonly number[],
 ];
 
@@ -65,6 +72,13 @@ const ROWS: readonly Row[] = [
     [],
   ],
   [
+    'a may_goto before a jump that goes away stays',
+    'xdp',
+    'r6 = r1; w9 = 0; may_goto +2; if r9 <= 0 goto +1; r8 = *(u16 *)(r10 - 208); r4 = *(u32 *)(r6 + 12); r0 = r4; exit',
+    [0, '', 10, 1, 1, '16'],
+    [],
+  ],
+  [
     'too many jumps at a may_goto',
     'socket_filter',
     `${'may_goto +0; '.repeat(8200)}r0 = 0; exit`,
@@ -81,7 +95,7 @@ const ROWS: readonly Row[] = [
 ];
 
 describe('found by random programs', () => {
-  test.each(ROWS)('%s', (_name, type, text, [errno, message, processed, total, peak], funcs) => {
+  test.each(ROWS)('%s', (_name, type, text, [errno, message, processed, total, peak, stack], funcs) => {
     const insns = hex(encodeInsns(assemble(text.replaceAll('; ', '\n'))));
     const info = new Uint32Array(funcs.flatMap((start, i) => [start, FIRST_FUNC + i]));
     const request = {
@@ -96,6 +110,7 @@ describe('found by random programs', () => {
       processed,
       totalStates: total,
       peakStates: peak,
+      ...(stack !== undefined && { stackDepth: stack }),
     });
   });
 });
