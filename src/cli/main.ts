@@ -3,6 +3,7 @@
  * The `bpflab` command: finds the subcommand, loads only that one's module (a process must be cheap to
  * start), and turns every outcome into an exit code: 0 done, 1 refused or faulted, 2 wrong usage.
  */
+import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { BpflabError } from '../errors.js';
 import type { CommandModule } from './command.js';
@@ -60,8 +61,16 @@ function writeUsageError(text: string): void {
   }
 }
 
+/**
+ * V8 compiles WebAssembly again, optimising, once a function has used up a budget, and a process that ends meanwhile
+ * waits for it. The engine's loop is one large function that uses V8's default up within dozens of instructions; this
+ * much lasts for tens of thousands, far less than the optimised code saves in a run that is longer.
+ */
+const WASM_TIERING_BUDGET = 2_000_000_000;
+
 /** Runs one command line; resolves to the exit code, unless the command set `process.exitCode` itself. */
 async function main(argv: readonly string[]): Promise<number> {
+  setFlagsFromString(`--wasm-tiering-budget=${WASM_TIERING_BUDGET}`);
   const program = buildProgram();
   for (const [name, entry] of Object.entries(COMMANDS)) {
     const command = program.command(name).summary(entry.summary).description(`${entry.summary}.`);
