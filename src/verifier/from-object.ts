@@ -2,7 +2,8 @@
  * A relocated object's program as a request to the verifier: what libbpf would hand to `BPF_MAP_CREATE`, `BPF_BTF_LOAD`
  * and `BPF_PROG_LOAD` (`bpf_object__create_map`, `bpf_object_load_prog` of libbpf 1.x).
  */
-import { MapType } from '../abi/map-types.js';
+import { takesBtf } from '../object/map-def.js';
+import { MAX_KERNEL_NAME } from '../object/names.js';
 import type { LoadableObject, LoadableProgram, MapDef } from '../object/types.js';
 import type { VerifyMap, VerifyPolicy, VerifyRequest } from './types.js';
 
@@ -14,33 +15,13 @@ export interface ObjectRequestOptions {
   readonly policy?: VerifyPolicy;
 }
 
-/** Types that libbpf creates without BTF, since Linux takes none for them. */
-const WITHOUT_BTF: ReadonlySet<number> = new Set([
-  MapType.perf_event_array,
-  MapType.cgroup_array,
-  MapType.stack_trace,
-  MapType.array_of_maps,
-  MapType.hash_of_maps,
-  MapType.devmap,
-  MapType.devmap_hash,
-  MapType.cpumap,
-  MapType.xskmap,
-  MapType.sockmap,
-  MapType.sockhash,
-  MapType.queue,
-  MapType.stack,
-  MapType.arena,
-]);
-
-const KERNEL_NAME_SIZE = 15;
-
 /** The name as Linux keeps it: cut, and without characters that it refuses. */
 const kernelName = (name: string): string =>
-  name.replaceAll(/[^A-Za-z0-9_.]/g, '_').slice(0, KERNEL_NAME_SIZE);
+  name.replaceAll(/[^A-Za-z0-9_.]/g, '_').slice(0, MAX_KERNEL_NAME);
 
 function mapOf(map: MapDef, object: LoadableObject): VerifyMap {
   const { btf } = object;
-  const typed = btf !== undefined && map.btfValueTypeId !== 0 && !WITHOUT_BTF.has(map.type);
+  const typed = btf !== undefined && map.btfValueTypeId !== 0 && takesBtf(map.type);
   return {
     name: kernelName(map.kernelName ?? map.name),
     type: map.type,
