@@ -7,6 +7,7 @@ import {
   BPF_H,
   BPF_LDX,
   BPF_MEM,
+  BPF_REG_FP,
   bpfClass,
   bpfMode,
   bpfSize,
@@ -32,19 +33,21 @@ function isInsideNarrowField(off: number): boolean {
   return NARROW_FIELDS.some((field) => off > field && off < field + 4);
 }
 
-/** Why a run of this program may differ; undefined where nothing known explains it. */
-export function knownRun(request: RandomRequest, kind: string): KnownRun | undefined {
-  const loads = decodeInsns(Buffer.from(request.insns, 'hex')).filter(
-    ({ code }) => bpfClass(code) === BPF_LDX && bpfMode(code) === BPF_MEM,
-  );
+/** Why this run of a program differs or faults (`text` says where); undefined where nothing known explains it. */
+export function knownRun(request: RandomRequest, kind: string, text: string): KnownRun | undefined {
+  const insns = decodeInsns(Buffer.from(request.insns, 'hex'));
+  const isLoad = (code: number): boolean => bpfClass(code) === BPF_LDX && bpfMode(code) === BPF_MEM;
   if (kind === 'run: differs' && SKB_TYPES.has(request.prog_type)) {
-    const narrow = loads.some(
-      ({ code, off }) => (bpfSize(code) === BPF_B || bpfSize(code) === BPF_H) && isInsideNarrowField(off),
+    const narrow = insns.some(
+      ({ code, off }) =>
+        isLoad(code) && (bpfSize(code) === BPF_B || bpfSize(code) === BPF_H) && isInsideNarrowField(off),
     );
     if (narrow) return 'narrow load inside a field that is narrower in the kernel';
   }
   if (kind === 'run: fault' && request.prog_type === 'tracepoint') {
-    if (loads.some(({ off, src }) => off < 0 && src !== 10)) {
+    // only the very instruction that faulted counts
+    const at = insns[Number(/insn (\d+)/.exec(text)?.[1] ?? -1)];
+    if (at !== undefined && isLoad(at.code) && at.off < 0 && at.src !== BPF_REG_FP) {
       return 'load before a tracepoint record';
     }
   }

@@ -171,7 +171,7 @@ async function settle(pipe: KernelPipe): Promise<Finding[]> {
         continue;
       }
     }
-    const known = knownRun(finding.request, finding.kind);
+    const known = knownRun(finding.request, finding.kind, finding.text);
     if (known === undefined) {
       kept.push(finding);
       continue;
