@@ -101,4 +101,6 @@ export interface VerifyResult {
   readonly log: string;
   /** A byte a slot: 1 where some path came by. */
   readonly reached: Uint8Array;
+  /** A register type (`reg-type.ts`) a slot: what the load or store there goes through; 0 where it is none. */
+  readonly pointerTypes: Uint32Array;
 }

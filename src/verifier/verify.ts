@@ -115,5 +115,6 @@ function result(v: Verifier, verdict: Verdict, errno: number, message: string): 
     stackDepth,
     log: v.log.text(),
     reached: Uint8Array.from(v.aux, ({ seen }) => Number(seen)),
+    pointerTypes: Uint32Array.from(v.aux, ({ ptrType }) => ptrType),
   };
 }
