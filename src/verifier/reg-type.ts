@@ -61,6 +61,29 @@ export function mayBeNull(type: number): boolean {
   return (type & PTR_MAYBE_NULL) !== 0;
 }
 
+/** Flags that each make a pointer trusted, if it has no others (`BPF_REG_TRUSTED_MODIFIERS`). */
+export const TRUSTED_MODIFIERS = MEM_ALLOC | PTR_TRUSTED | NON_OWN_REF;
+
+/** Flags under which a pointer is not trusted (`bpf_type_has_unsafe_modifiers`). */
+export function hasUnsafeModifiers(type: number): boolean {
+  return (typeFlags(type) & ~TRUSTED_MODIFIERS) !== 0;
+}
+
+/** The program allocated it (`type_is_alloc`). */
+export function isAlloc(type: number): boolean {
+  return (type & MEM_ALLOC) !== 0;
+}
+
+/** An object of the program's own that it may write to (`type_is_ptr_alloc_obj`). */
+export function isAllocatedObject(type: number): boolean {
+  return baseType(type) === PTR_TO_BTF_ID && isAlloc(type) && (type & PTR_UNTRUSTED) === 0;
+}
+
+/** `type_is_non_owning_ref`. */
+export function isNonOwningRef(type: number): boolean {
+  return isAllocatedObject(type) && (type & NON_OWN_REF) !== 0;
+}
+
 const NAMES = [
   '?',
   'scalar',
