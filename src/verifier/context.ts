@@ -176,7 +176,8 @@ export class Verifier {
   readonly fakeReg0 = new Reg();
   readonly fakeReg1 = new Reg();
 
-  constructor(request: VerifyRequest) {
+  /** `quiet`: see `VerifierLog`. */
+  constructor(request: VerifyRequest, quiet = false) {
     this.request = request;
     this.insns = request.insns;
     this.progType = request.progType;
@@ -197,7 +198,7 @@ export class Verifier {
       config: request.policy?.preemptRt === true ? RT_CONFIG : RECORDED_CONFIG,
     };
     this.btf = request.btf;
-    this.log = new VerifierLog(request.logLevel ?? 0);
+    this.log = new VerifierLog(request.logLevel ?? 0, quiet);
     this.allMaps = (request.maps ?? []).map((map) => new MapView(map));
     this.aux = Array.from(request.insns, () => new InsnAux());
   }

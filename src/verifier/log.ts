@@ -6,6 +6,9 @@ export const LOG_STATES = 1;
 export const LOG_INSNS = 2;
 export const LOG_STATS = 4;
 
+/** Nothing of what this level says of instructions outlives a path that turned out fine. */
+export const saysOnlyFailures = (level: number): boolean => (level & (LOG_STATES | LOG_INSNS)) === LOG_STATES;
+
 export class VerifierLog {
   readonly level: number;
   /** Level 1 or 2: states and instructions are wanted, and not only errors. */
@@ -14,9 +17,10 @@ export class VerifierLog {
   #chunks: string[] = [];
   #length = 0;
 
-  constructor(level: number) {
+  /** `quiet`: what level 1 adds is left out. */
+  constructor(level: number, quiet: boolean) {
     this.level = level;
-    this.verbose = (level & (LOG_STATES | LOG_INSNS)) !== 0;
+    this.verbose = !quiet && (level & (LOG_STATES | LOG_INSNS)) !== 0;
     this.chatty = (level & LOG_INSNS) !== 0;
   }
 
