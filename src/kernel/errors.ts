@@ -1,5 +1,5 @@
 /** The simulated kernel's error family. What Linux would answer with an errno carries it. */
-import { Errno, type ErrnoName } from '../abi/errno.js';
+import { Errno, type ErrnoName, errnoName } from '../abi/errno.js';
 import { BpflabError, type ErrorPlace } from '../errors.js';
 
 /** Base of everything that `src/kernel` throws. */
@@ -18,11 +18,16 @@ export class SyscallError extends KernelError {
   static of(name: ErrnoName, detail: string, place: ErrorPlace = {}): SyscallError {
     return new SyscallError(name, `${detail} (${name})`, place);
   }
+
+  /** The same for an errno as a number. */
+  static ofErrno(errno: number, detail: string, place: ErrorPlace = {}): SyscallError {
+    return SyscallError.of(errnoName(errno) ?? 'EINVAL', detail, place);
+  }
 }
 
 /**
  * Something that Linux does and this kernel does not: `UNSUPPORTED_MAP_TYPE`, `UNSUPPORTED_HELPER`,
- * `UNSUPPORTED_KFUNC`, `UNSUPPORTED_PROG_TYPE`, `UNSUPPORTED_INPUT`. The message names it.
+ * `UNSUPPORTED_KFUNC`, `UNSUPPORTED_PROG_TYPE`, `UNSUPPORTED_PROGRAM`, `UNSUPPORTED_INPUT`. The message names it.
  */
 export class UnsupportedError extends KernelError {}
 
@@ -34,3 +39,12 @@ export class PcapError extends KernelError {}
  * instruction, source line where known, and the address or register at fault.
  */
 export class ProgramFaultError extends KernelError {}
+
+/** A kernel profile that does not exist: `KERNEL_PROFILE`. */
+export class KernelProfileError extends KernelError {}
+
+/**
+ * The simulation came to a state that it cannot leave: `SIM_DEADLOCK` (the message says who waits for whom, on which
+ * lock), `SIM_WOULD_WAIT` (something had to wait where nothing else can run), `SIM_STEPS` (more steps than were allowed).
+ */
+export class SimulationError extends KernelError {}

@@ -8,13 +8,28 @@ import { type BpfMap, MAP_ID, type MapHost } from './bpf/map.js';
 import { RingbufMap } from './bpf/ringbuf.js';
 import { SyscallError } from './errors.js';
 import { Callchain } from './events/callchain.js';
+import { FileTable } from './fs/file-table.js';
+import { KernelSymbols } from './kallsyms.js';
+import type { KernelObject } from './lib/kernel-object.js';
 import { Prandom } from './lib/random.js';
 import type { RcEvent } from './media/rc-event.js';
 import { UserMemory } from './mm/user-memory.js';
 import { NetState } from './net/net-state.js';
+import { DEFAULT_KERNEL_PROFILE, type KernelProfile, kernelProfile } from './profile.js';
+import type { Costs } from './sched/costs.js';
+import type { Cpu } from './sched/cpu.js';
+import { Executor } from './sched/executor.js';
+import { Sched } from './sched/sched.js';
 import { DEFAULT_TASK, Task, type TaskAttr } from './sched/task.js';
+import { TaskImage } from './sched/task-image.js';
 import { Clock } from './time/clock.js';
 import { TracePipe } from './trace/trace-pipe.js';
+
+/**
+ * `convert`: what it accepts runs as Linux would run it, with context accesses converted; what it does not runs as it is.
+ * `enforce`: what it does not accept is not loaded. `never`: it is not asked.
+ */
+export type VerifyMode = 'convert' | 'enforce' | 'never';
 
 export interface MachineOptions {
   /** Number of CPUs, 1 to 64; default 4. */
@@ -23,17 +38,26 @@ export interface MachineOptions {
   readonly seed?: number;
   /** Check every memory access of programs against what it may touch; default true. Verified programs need it not. */
   readonly checked?: boolean;
+  /** What the verifier is asked for before a program is loaded; default `convert`. */
+  readonly verify?: VerifyMode;
   /** Types of the kernel that programs were relocated for. */
   readonly btf?: Btf;
   /** Most bytes of memory that programs can be given. */
   readonly memoryLimitBytes?: number;
   readonly task?: TaskAttr;
+  /** Which kernel is simulated: a preset's name such as `5.7-rt`, or knobs; default `6.18`. */
+  readonly profile?: string | KernelProfile;
+  /** Flows pause wherever others could run; default false, when each runs until it has to wait. */
+  readonly interleaved?: boolean;
+  /** How long things take in simulated time. */
+  readonly costs?: Partial<Costs>;
 }
 
 export class Machine implements MapHost {
   readonly engine: Engine;
   readonly cpus: number;
   readonly checked: boolean;
+  readonly verifyMode: VerifyMode;
   readonly btf: Btf | undefined;
   readonly clock: Clock;
   readonly random: Prandom;
@@ -41,11 +65,21 @@ export class Machine implements MapHost {
   readonly net: NetState;
   readonly callchain: Callchain;
   readonly user: UserMemory;
+  readonly symbols: KernelSymbols;
   /** What infrared decoders reported. */
   readonly rcEvents: RcEvent[] = [];
   /** Ring buffers: a record's address says to which it belongs. */
   readonly ringbufs = new Set<RingbufMap>();
-  private task: Task;
+  readonly files = new FileTable();
+  /** Kernel objects that programs may point to, by the offset of their image. */
+  readonly objects = new Map<number, KernelObject>();
+  /** Indices of the network devices; undefined where any will do. */
+  devices: ReadonlySet<number> | undefined;
+  readonly profile: KernelProfile;
+  readonly sched: Sched;
+  readonly executor: Executor;
+  /** The task on top of which the host's own calls run. */
+  private host: Task;
   private readonly hashSeeds: Prandom;
   /** By number; no map has number 0. */
   private readonly maps: (BpfMap | undefined)[] = [undefined];
@@ -61,6 +95,7 @@ export class Machine implements MapHost {
       throw SyscallError.of('EINVAL', `a kernel has 1 to 64 CPUs, not ${this.cpus}`);
     }
     this.checked = options.checked ?? true;
+    this.verifyMode = options.verify ?? 'convert';
     this.btf = options.btf;
     this.clock = new Clock(this.memory);
     this.random = new Prandom(seed);
@@ -70,8 +105,21 @@ export class Machine implements MapHost {
     this.net = new NetState();
     this.callchain = new Callchain();
     this.user = new UserMemory(this.memory);
+    this.symbols = new KernelSymbols(this);
     this.taskSlot = this.engine.alloc(16, 'none');
-    this.task = this.enterTask(options.task ?? DEFAULT_TASK);
+    const { profile = DEFAULT_KERNEL_PROFILE } = options;
+    this.profile = typeof profile === 'string' ? kernelProfile(profile) : profile;
+    this.sched = new Sched({
+      cpus: this.cpus,
+      profile: this.profile,
+      clock: this.clock,
+      ...(options.costs === undefined ? {} : { costs: options.costs }),
+      interleaved: options.interleaved ?? false,
+      onSwitch: (cpu) => this.show(cpu),
+    });
+    this.executor = new Executor(this.sched);
+    this.host = new Task(options.task ?? DEFAULT_TASK);
+    this.sched.adopt(this.host, this.sched.here);
   }
 
   get memory() {
@@ -83,8 +131,15 @@ export class Machine implements MapHost {
     return this.memory.i32[this.cpuSlot.address32 >> 2]!;
   }
 
+  /** Moves the host's task to another CPU. */
   set cpu(cpu: number) {
-    this.memory.i32[this.cpuSlot.address32 >> 2] = cpu;
+    const { sched, host } = this;
+    const to = sched.cpus[cpu];
+    if (to === undefined) throw SyscallError.of('EINVAL', `there is no CPU ${cpu}`);
+    if (to === sched.here) return;
+    if (sched.current === host) sched.install(sched.here, sched.here.idle);
+    sched.enter(to);
+    sched.install(to, host);
   }
 
   /** Memory offset of the 4 bytes that hold the current CPU's number. */
@@ -94,7 +149,14 @@ export class Machine implements MapHost {
 
   /** The task on top of which programs run. */
   get current(): Task {
-    return this.task;
+    return this.sched.current;
+  }
+
+  /** Address of the current task's `struct task_struct`. */
+  get taskAddress(): bigint {
+    const task = this.current;
+    task.image ??= new TaskImage(task.attr, this.memory, this.btf);
+    return task.image.address;
   }
 
   /** Memory offset of the 8 bytes with the current task's tgid and pid; its gid and uid follow. */
@@ -102,19 +164,22 @@ export class Machine implements MapHost {
     return this.taskSlot.address32;
   }
 
-  /** Makes another task the current one. */
+  /** Makes another task the one on top of which the host's calls run. */
   switchTask(attr: TaskAttr): void {
-    this.task = this.enterTask(attr);
+    this.host = new Task(attr);
+    this.sched.adopt(this.host, this.sched.here);
   }
 
-  private enterTask(attr: TaskAttr): Task {
+  /** Puts what programs read of the CPU and its task where they read it. */
+  private show(cpu: Cpu): void {
     const { i32 } = this.memory;
+    const { attr } = cpu.current;
+    i32[this.cpuSlot.address32 >> 2] = cpu.id;
     const at = this.taskOffset >> 2;
     i32[at] = attr.pid;
     i32[at + 1] = attr.tgid;
     i32[at + 2] = attr.uid;
     i32[at + 3] = attr.gid;
-    return new Task(attr, this.memory, this.btf);
   }
 
   nextHashSeed(): number {

@@ -1,17 +1,29 @@
 /**
- * The task that a program runs on top of. Helpers read it; tracing programs that follow pointers read the image of its
- * `struct task_struct` in engine memory, laid out as the target kernel's BTF says.
+ * Tasks: who they are, how they are scheduled, and what kernel code keeps of them. Models `struct task_struct`
+ * (include/linux/sched.h) as far as locks, pinning and the scheduler look at it.
  */
-import type { Btf } from '../../object/btf/btf.js';
-import type { EngineMemory, Region } from '../../vm/index.js';
+import type { Flow, Waitable } from './flow.js';
+
+export type SchedPolicy = 'normal' | 'fifo' | 'rr' | 'deadline' | 'idle';
 
 export interface TaskAttr {
   readonly pid: number;
   readonly tgid: number;
+  /** At most 15 bytes are kept. */
   readonly comm: string;
   readonly uid: number;
   readonly gid: number;
   readonly parent?: TaskAttr;
+  /** Default `normal`. */
+  readonly policy?: SchedPolicy;
+  /** 1 to 99 for `fifo` and `rr`. */
+  readonly rtPriority?: number;
+  /** -20 to 19 for `normal`; default 0. */
+  readonly nice?: number;
+  /** CPUs that it may run on; default all. */
+  readonly affinity?: readonly number[];
+  /** Has no user space: its `mm` is absent. */
+  readonly kthread?: boolean;
 }
 
 /** What runs where nothing else is said. */
@@ -26,73 +38,99 @@ export const DEFAULT_TASK: TaskAttr = {
 
 /** TASK_COMM_LEN, with its NUL. */
 export const TASK_COMM_LEN = 16;
-/** Without BTF: enough for a pointer to lead somewhere that reads as zero. */
-const BARE_SIZE = 4096;
+/** First priority of tasks that are not real-time (MAX_RT_PRIO). */
+export const MAX_RT_PRIO = 100;
+const DEFAULT_PRIO = 120;
+const IDLE_PRIO = 140;
+const DEADLINE_PRIO = -1;
+
+/**
+ * `new`: not started. `running`: on a CPU or waiting for one. `sleeping`: until woken; `rtlock`: the same inside a
+ * sleeping spinlock, which keeps the state around it. `dead`: its flow has ended.
+ */
+export type TaskState = 'new' | 'running' | 'sleeping' | 'rtlock' | 'dead';
+
+/** A lock that a task or an interrupt holds, as lockdep and reports list it. */
+export interface HeldLock {
+  readonly name: string;
+  /** Where it was taken. */
+  readonly place: string;
+}
 
 export class Task {
-  private image: Region | undefined;
-  private leaderImage: Region | undefined;
-
-  constructor(
-    readonly attr: TaskAttr,
-    private readonly memory: EngineMemory,
-    private readonly btf: Btf | undefined,
-  ) {
-    this.comm = commBytes(attr.comm);
-  }
-
   /** `comm` as it lies in memory: cut to 15 bytes, padded with NULs. */
-  readonly comm: Uint8Array;
+  readonly commBytes: Uint8Array;
+  state: TaskState = 'new';
+  /** What its sleep is for. */
+  sleepsOn: Waitable | undefined;
+  /** State to go back to after a sleeping spinlock; a wake-up meanwhile is kept here. */
+  savedState: TaskState = 'running';
+  /** Its own priority (`normal_prio`): lower is more urgent; below 0 deadline, 0 to 99 real-time, 100 to 139 normal. */
+  normalPrio: number;
+  /** The effective one, with what waiters of its locks lend it. */
+  prio: number;
+  /** CPU that it runs or last ran on. */
+  cpu = 0;
+  /** On a CPU now. */
+  onCpu = false;
+  affinity: ReadonlySet<number> | undefined;
+  /** A mask that waits until migration is enabled. */
+  pendingAffinity: ReadonlySet<number> | undefined;
+  /** Depth of `migrate_disable` where that is a counter. */
+  migrationDisabled = 0;
+  /** RT: depth of BH-disabled sections (`softirq_disable_cnt`), in units of `preempt_count`. */
+  softirqDisableCount = 0;
+  /** Depth of `rcu_read_lock`. */
+  rcuDepth = 0;
+  /** Interrupts were off when it left its CPU. */
+  irqsDisabled = false;
+  /** Weighted nanoseconds on a CPU, for fairness among `normal` tasks. */
+  vruntime = 0;
+  /** Order of arrival in its run queue. */
+  queued = 0;
+  /** What runs it; undefined for the idle tasks and for those that the host drives. */
+  flow: Flow<void> | undefined;
+  /** Sleeps for work most of the time, so that sleeping is no sign of a deadlock. */
+  daemon = false;
+  /** Kernel functions under way, outermost first. */
+  readonly calls: string[] = [];
+  /** Activations of it on the host's own stack: while there are some, the executor does not resume it. */
+  driven = 0;
+  /** Its `struct task_struct` as programs see it, where somebody may look. */
+  image: { readonly address: bigint } | undefined;
 
-  /** Address of the task's `struct task_struct`. */
-  get address(): bigint {
-    this.image ??= this.build();
-    return this.image.address;
+  constructor(readonly attr: TaskAttr) {
+    this.commBytes = commBytes(attr.comm);
+    this.normalPrio = normalPrio(attr);
+    this.prio = this.normalPrio;
+    this.affinity = attr.affinity === undefined ? undefined : new Set(attr.affinity);
   }
 
-  private build(): Region {
-    const { attr } = this;
-    const task = this.structOf(attr);
-    const parent = this.structOf(attr.parent ?? attr);
-    // A thread's leader is another task; a leader is its own.
-    this.leaderImage = attr.pid === attr.tgid ? task : this.structOf({ ...attr, pid: attr.tgid });
-    for (const region of [task, this.leaderImage]) {
-      this.put(region, 'real_parent', parent.address, 8);
-      this.put(region, 'parent', parent.address, 8);
-      this.put(region, 'group_leader', this.leaderImage.address, 8);
-    }
-    this.put(parent, 'group_leader', parent.address, 8);
-    this.put(parent, 'real_parent', parent.address, 8);
-    return task;
+  get pid(): number {
+    return this.attr.pid;
   }
 
-  private structOf(attr: TaskAttr): Region {
-    const id = this.btf?.findByName('task_struct', 'struct');
-    const size = id === undefined ? BARE_SIZE : this.btf!.sizeOf(id);
-    const region = this.memory.alloc(size, 'read');
-    this.put(region, 'pid', BigInt(attr.pid), 4);
-    this.put(region, 'tgid', BigInt(attr.tgid), 4);
-    const comm = this.offsetOf('comm');
-    if (comm !== undefined) region.bytes.set(commBytes(attr.comm), comm);
-    return region;
+  get comm(): string {
+    return this.attr.comm.slice(0, TASK_COMM_LEN - 1);
   }
 
-  private put(region: Region, member: string, value: bigint, size: 4 | 8): void {
-    const offset = this.offsetOf(member);
-    if (offset === undefined) return;
-    const { view } = this.memory;
-    if (size === 4) view.setUint32(region.address32 + offset, Number(value), true);
-    else view.setBigUint64(region.address32 + offset, value, true);
+  /** As reports name it, e.g. `bpflab/1001`. */
+  get label(): string {
+    return `${this.comm}/${this.pid}`;
   }
 
-  private offsetOf(member: string): number | undefined {
-    const id = this.btf?.findByName('task_struct', 'struct');
-    const found = id === undefined ? undefined : this.btf!.findMember(id, member);
-    return found === undefined ? undefined : found.bitOffset / 8;
+  allows(cpu: number): boolean {
+    return this.affinity === undefined || this.affinity.has(cpu);
   }
 }
 
-function commBytes(comm: string): Uint8Array {
+function normalPrio({ policy = 'normal', rtPriority = 1, nice = 0 }: TaskAttr): number {
+  if (policy === 'normal') return DEFAULT_PRIO + nice;
+  if (policy === 'idle') return IDLE_PRIO;
+  return policy === 'deadline' ? DEADLINE_PRIO : MAX_RT_PRIO - 1 - rtPriority;
+}
+
+export function commBytes(comm: string): Uint8Array {
   const bytes = new Uint8Array(TASK_COMM_LEN);
   bytes.set(new TextEncoder().encode(comm).subarray(0, TASK_COMM_LEN - 1));
   return bytes;

@@ -14,8 +14,10 @@ export const HZ = 250n;
 const INITIAL_JIFFIES = 2n ** 32n - 300n * HZ;
 
 export class Clock {
-  /** Memory offset of the 8 bytes that hold nanoseconds since boot. */
+  /** Memory offset of the 8 bytes that hold nanoseconds since boot, as of the last `publish`. */
   readonly offset: number;
+  /** Nanoseconds since boot on the CPU that runs: a whole number, exact up to 104 days. */
+  nanos = 0;
 
   constructor(private readonly memory: EngineMemory) {
     this.offset = memory.alloc(8, 'none').address32;
@@ -24,15 +26,24 @@ export class Clock {
 
   /** Nanoseconds since boot. */
   get now(): bigint {
-    return this.memory.view.getBigUint64(this.offset, true);
+    return BigInt(this.nanos);
   }
 
   set(ns: bigint): void {
-    this.memory.view.setBigUint64(this.offset, ns, true);
+    this.nanos = Number(ns);
+    this.publish();
   }
 
   advance(ns: bigint): void {
     this.set(this.now + ns);
+  }
+
+  /** Lets programs read the time as it is now. */
+  publish(): void {
+    const { i32 } = this.memory;
+    const at = this.offset >> 2;
+    i32[at] = this.nanos | 0;
+    i32[at + 1] = (this.nanos / 0x100000000) | 0;
   }
 
   get tai(): bigint {

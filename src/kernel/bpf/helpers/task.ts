@@ -19,11 +19,11 @@ export function taskHelpers(kernel: Machine): HelperTable {
         const at = call.pointer(1, size, true);
         // strscpy_pad(): the buffer is filled to its end, and always ends with a NUL.
         kernel.memory.u8.fill(0, at, at + size);
-        kernel.memory.u8.set(kernel.current.comm.subarray(0, Math.min(size - 1, TASK_COMM_LEN)), at);
+        kernel.memory.u8.set(kernel.current.commBytes.subarray(0, Math.min(size - 1, TASK_COMM_LEN)), at);
         return 0;
       },
-      get_current_task: () => kernel.current.address,
-      get_current_task_btf: () => kernel.current.address,
+      get_current_task: () => kernel.taskAddress,
+      get_current_task_btf: () => kernel.taskAddress,
       get_current_cgroup_id: () => ROOT_CGROUP_ID,
       get_current_ancestor_cgroup_id: (call) => (call.argI32(1) === 0 ? ROOT_CGROUP_ID : 0),
     }),

@@ -1,0 +1,337 @@
+/**
+ * Decides what runs next and runs it: which CPU takes a step, which pending interrupt arrives, which task a CPU turns to.
+ * By default the CPU that is furthest back in simulated time goes on, which is how parallel CPUs behave; a chooser can
+ * take any other decision that is possible. Nothing hangs: when nothing can go on, that is a deadlock, and it is reported.
+ */
+import { SimulationError } from '../errors.js';
+import type { Context, Cpu, PendingInterrupt } from './cpu.js';
+import type { Flow, Pause, SpinPause } from './flow.js';
+import { inNmi, preemptible } from './preempt.js';
+import type { Sched } from './sched.js';
+import type { Task } from './task.js';
+
+/** Something that can happen next. */
+export type Choice =
+  /** The innermost context of a CPU goes on; an idle CPU takes up a task. */
+  | { readonly kind: 'run'; readonly cpu: Cpu }
+  /** A pending interrupt or NMI arrives. */
+  | { readonly kind: 'interrupt'; readonly cpu: Cpu; readonly interrupt: PendingInterrupt }
+  /** The earliest timer becomes due. */
+  | { readonly kind: 'timer'; readonly timer: Timer }
+  /** A CPU has spun for as long as it would. */
+  | { readonly kind: 'timeout'; readonly cpu: Cpu; readonly timeNs: number };
+
+/** An event at a simulated time: an interrupt on a CPU. */
+export interface Timer {
+  readonly timeNs: number;
+  readonly cpu: Cpu;
+  readonly interrupt: PendingInterrupt;
+}
+
+/** Picks one of at least two choices: its index. */
+export type Chooser = (choices: readonly Choice[]) => number;
+
+/** Steps that a simulation may take where nothing else is said. */
+export const DEFAULT_MAX_STEPS = 10_000_000;
+
+export class Executor {
+  chooser: Chooser;
+  maxSteps = DEFAULT_MAX_STEPS;
+  /** Steps taken so far. */
+  steps = 0;
+  /** By time, the earliest first. */
+  private readonly timers: Timer[] = [];
+
+  constructor(private readonly sched: Sched) {
+    this.chooser = (choices) => this.furthestBack(choices);
+  }
+
+  /** Has an interrupt happen on a CPU as soon as it can be taken. */
+  raise(cpu: Cpu, interrupt: PendingInterrupt): void {
+    cpu.pending.push(interrupt);
+  }
+
+  /** Has it happen at a simulated time; give the result to `cancel` to prevent it. */
+  at(timeNs: number, cpu: Cpu, interrupt: PendingInterrupt): Timer {
+    const timer = { timeNs, cpu, interrupt };
+    const at = this.timers.findIndex((other) => other.timeNs > timeNs);
+    this.timers.splice(at < 0 ? this.timers.length : at, 0, timer);
+    return timer;
+  }
+
+  /** Whether the timer was still to come. */
+  cancel(timer: Timer): boolean {
+    const at = this.timers.indexOf(timer);
+    if (at >= 0) this.timers.splice(at, 1);
+    return at >= 0;
+  }
+
+  /**
+   * Runs until nothing is left to do, or until the simulated time of every CPU has reached `untilNs`.
+   * @throws SimulationError `SIM_DEADLOCK` when somebody waits and nothing can come, `SIM_STEPS` past `maxSteps`.
+   */
+  settle(untilNs = Number.POSITIVE_INFINITY): void {
+    const home = this.sched.here;
+    while (this.step(untilNs));
+    if (untilNs === Number.POSITIVE_INFINITY) this.requireNobodyStuck();
+    else for (const cpu of this.sched.cpus) this.advance(cpu, untilNs);
+    this.sched.enter(home);
+  }
+
+  /** Drives a flow on the host's stack, on the current CPU, in its innermost context; others run while it waits. */
+  drive<T>(flow: Flow<T>): T {
+    const { sched } = this;
+    const cpu = sched.here;
+    const context = cpu.top;
+    const task = cpu.current;
+    this.hold(context, task, 1);
+    try {
+      for (;;) {
+        const step = flow.next();
+        if (step.done === true) return step.value;
+        this.wait(step.value, sched.here, task);
+      }
+    } finally {
+      this.hold(context, task, -1);
+    }
+  }
+
+  private hold(context: Context | undefined, task: Task, by: 1 | -1): void {
+    if (context === undefined) task.driven += by;
+    else context.driven = by > 0;
+  }
+
+  /** Lets others run for as long as a host-driven flow has to wait. */
+  private wait(pause: Pause, cpu: Cpu, task: Task): void {
+    const { sched } = this;
+    if (pause.kind === 'spin') {
+      while (!satisfied(pause, sched.clock.nanos)) {
+        const stepped = this.step(pause.deadlineNs);
+        sched.enter(cpu);
+        if (stepped) continue;
+        if (pause.deadlineNs === undefined) this.deadlock(pause);
+        this.advance(cpu, pause.deadlineNs);
+      }
+      return;
+    }
+    if (leaves(pause, cpu)) this.reschedule(cpu);
+    else if (sched.interleaved) this.step();
+    else return;
+    while (!task.onCpu) if (!this.step()) this.deadlock(pause);
+    sched.enter(sched.cpus[task.cpu]!);
+  }
+
+  /** Takes one step; false when nothing can happen (before `untilNs`). */
+  step(untilNs = Number.POSITIVE_INFINITY): boolean {
+    const choices = this.choices(untilNs);
+    if (choices.length === 0) return false;
+    if (++this.steps > this.maxSteps) {
+      throw new SimulationError('SIM_STEPS', `the simulation took more than ${this.maxSteps} steps`);
+    }
+    this.take(choices[choices.length === 1 ? 0 : this.chooser(choices)]!);
+    return true;
+  }
+
+  /** What can happen next. */
+  choices(untilNs = Number.POSITIVE_INFINITY): Choice[] {
+    const { sched } = this;
+    const found: Choice[] = [];
+    sched.here.timeNs = sched.clock.nanos;
+    for (const cpu of sched.cpus) {
+      if (cpu.timeNs >= untilNs) continue;
+      const interrupt = deliverable(cpu);
+      if (interrupt !== undefined) found.push({ kind: 'interrupt', cpu, interrupt });
+      const spin = this.endSpins(cpu);
+      if (this.canRun(cpu)) found.push({ kind: 'run', cpu });
+      if (spin?.deadlineNs !== undefined) found.push({ kind: 'timeout', cpu, timeNs: spin.deadlineNs });
+    }
+    const timer = this.timers[0];
+    if (timer !== undefined && timer.timeNs < untilNs) found.push({ kind: 'timer', timer });
+    return found;
+  }
+
+  private canRun(cpu: Cpu): boolean {
+    const { top, current } = cpu;
+    if (top !== undefined) return !top.driven && top.flow !== undefined && top.pause?.kind !== 'spin';
+    if (current === cpu.idle) return cpu.queue.length > 0 || this.canPull(cpu);
+    // A task that the host drives keeps its CPU until it pauses.
+    return current.flow !== undefined && current.driven === 0 && cpu.taskPause?.kind !== 'spin';
+  }
+
+  /** Ends spins whose condition holds: their CPU's time is then at least that of the CPU that made it hold. */
+  private endSpins(cpu: Cpu): SpinPause | undefined {
+    const { top } = cpu;
+    const pause = top === undefined ? cpu.taskPause : top.pause;
+    if (pause?.kind !== 'spin') return undefined;
+    if (!satisfied(pause, cpu.timeNs)) return pause;
+    if (top === undefined) cpu.taskPause = undefined;
+    else top.pause = undefined;
+    this.advance(cpu, this.sched.clock.nanos);
+    return undefined;
+  }
+
+  private canPull(cpu: Cpu): boolean {
+    return this.sched.cpus.some(
+      (other) =>
+        other !== cpu &&
+        other.current !== other.idle &&
+        other.queue.some((t) => t.migrationDisabled === 0 && t.allows(cpu.id)),
+    );
+  }
+
+  private furthestBack(choices: readonly Choice[]): number {
+    let best = 0;
+    for (let i = 1; i < choices.length; i++) if (earlier(choices[i]!, choices[best]!)) best = i;
+    return best;
+  }
+
+  private take(choice: Choice): void {
+    if (choice.kind === 'timer') {
+      const { timer } = choice;
+      this.timers.splice(this.timers.indexOf(timer), 1);
+      this.advance(timer.cpu, timer.timeNs);
+      timer.cpu.pending.push(timer.interrupt);
+      return;
+    }
+    const { cpu } = choice;
+    if (choice.kind === 'timeout') {
+      this.advance(cpu, choice.timeNs);
+      return;
+    }
+    this.sched.enter(cpu);
+    if (choice.kind === 'interrupt') this.begin(cpu, choice.interrupt);
+    else if (cpu.top !== undefined) this.resumeInterrupt(cpu, cpu.top);
+    else if (cpu.current === cpu.idle) this.reschedule(cpu);
+    else this.resumeTask(cpu);
+  }
+
+  private begin(cpu: Cpu, interrupt: PendingInterrupt): void {
+    cpu.pending.splice(cpu.pending.indexOf(interrupt), 1);
+    const { kind, name } = interrupt;
+    cpu.interrupts.push({ kind, name, flow: interrupt.flow(), pause: undefined, calls: [], driven: false });
+  }
+
+  private resumeInterrupt(cpu: Cpu, context: Context): void {
+    context.pause = undefined;
+    context.driven = true;
+    const step = context.flow!.next();
+    context.driven = false;
+    if (step.done === true) cpu.interrupts.pop();
+    else context.pause = step.value;
+  }
+
+  private resumeTask(cpu: Cpu): void {
+    const task = cpu.current;
+    const since = this.sched.clock.nanos;
+    cpu.taskPause = undefined;
+    task.driven++;
+    const step = task.flow!.next();
+    task.driven--;
+    task.vruntime += this.sched.clock.nanos - since;
+    if (step.done === true) {
+      task.state = 'dead';
+      this.reschedule(cpu);
+    } else if (leaves(step.value, cpu)) this.reschedule(cpu);
+    else cpu.taskPause = step.value;
+  }
+
+  /** __schedule: the current task gives the CPU to the next one. */
+  reschedule(cpu: Cpu): void {
+    const { sched } = this;
+    const prev = cpu.current;
+    const stays = prev.state === 'running' && prev !== cpu.idle;
+    prev.onCpu = false;
+    if (stays)
+      sched.enqueue(prev, prev.allows(cpu.id) || prev.migrationDisabled > 0 ? cpu : sched.selectCpu(prev));
+    const next = sched.takeNext(cpu);
+    if (next === prev) {
+      prev.onCpu = true;
+      cpu.needResched = false;
+      cpu.taskPause = undefined;
+      return;
+    }
+    sched.install(cpu, next);
+    sched.charge(cpu === sched.here ? sched.costs.contextSwitch : 0);
+    sched.onContextSwitch?.(prev, next);
+  }
+
+  private advance(cpu: Cpu, timeNs: number): void {
+    const { sched } = this;
+    if (cpu === sched.here) sched.clock.nanos = Math.max(sched.clock.nanos, timeNs);
+    else cpu.timeNs = Math.max(cpu.timeNs, timeNs);
+  }
+
+  private requireNobodyStuck(): void {
+    for (const cpu of this.sched.cpus) {
+      const spin = [...cpu.interrupts.map(({ pause }) => pause), cpu.taskPause].find(
+        (p) => p?.kind === 'spin',
+      );
+      if (spin !== undefined) this.deadlock(spin);
+    }
+    for (const task of this.sched.tasks.values()) {
+      const sleeps = task.state === 'sleeping' || task.state === 'rtlock';
+      if (sleeps && !task.daemon && task.driven === 0) this.deadlock(undefined);
+    }
+  }
+
+  /** Who waits for whom, and on what. */
+  waiters(): string[] {
+    const lines: string[] = [];
+    for (const cpu of this.sched.cpus) {
+      for (const { kind, name, pause } of cpu.interrupts) {
+        if (pause?.kind === 'spin') lines.push(`${kind} ${name} on CPU ${cpu.id} spins on ${named(pause)}`);
+      }
+      const { taskPause, current } = cpu;
+      if (taskPause?.kind === 'spin')
+        lines.push(`${current.label} on CPU ${cpu.id} spins on ${named(taskPause)}`);
+    }
+    for (const task of this.sched.tasks.values()) {
+      if (task.sleepsOn === undefined || task.state === 'running' || task.daemon) continue;
+      lines.push(`${task.label} sleeps on ${named({ on: task.sleepsOn })}`);
+    }
+    return lines;
+  }
+
+  private deadlock(pause: Pause | undefined): never {
+    const lines = this.waiters();
+    if (pause?.kind === 'spin') {
+      const { here } = this.sched;
+      const line = `${here.top?.name ?? here.current.label} on CPU ${here.id} spins on ${named(pause)}`;
+      if (!lines.includes(line)) lines.unshift(line);
+    }
+    this.sched.console.splat('deadlock', ['bpflab: deadlock: nothing can go on', ...lines]);
+    throw new SimulationError('SIM_DEADLOCK', `nothing can go on: ${lines.join('; ')}`);
+  }
+}
+
+/** Whether the task gives its CPU up: it sleeps, or may be preempted and is to be. */
+function leaves(pause: Pause, cpu: Cpu): boolean {
+  return pause.kind === 'schedule' || (pause.kind === 'point' && cpu.needResched && preemptible(cpu));
+}
+
+function named({ on }: Pick<SpinPause, 'on'>): string {
+  const holder = on.holder();
+  return holder === undefined ? on.name : `${on.name}, held by ${holder}`;
+}
+
+function satisfied(pause: SpinPause, nowNs: number): boolean {
+  return pause.until() || (pause.deadlineNs !== undefined && nowNs >= pause.deadlineNs);
+}
+
+/** The interrupt that a CPU would take now: an NMI unless in one, another one while they are on. */
+function deliverable(cpu: Cpu): PendingInterrupt | undefined {
+  if (cpu.pending.length === 0 || inNmi(cpu)) return undefined;
+  return cpu.pending.find(({ kind }) => kind === 'nmi' || !cpu.irqsDisabled);
+}
+
+function timeOf(choice: Choice): number {
+  if (choice.kind === 'timeout') return choice.timeNs;
+  return choice.kind === 'timer' ? choice.timer.timeNs : choice.cpu.timeNs;
+}
+
+const RANK = { timer: 0, interrupt: 1, run: 2, timeout: 3 } as const;
+
+function earlier(a: Choice, b: Choice): boolean {
+  const [x, y] = [timeOf(a), timeOf(b)];
+  return x !== y ? x < y : RANK[a.kind] < RANK[b.kind];
+}

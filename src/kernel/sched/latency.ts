@@ -1,0 +1,43 @@
+/**
+ * The worst section of each kind and where it began, as the irqsoff and preemptoff tracers of Linux keep it
+ * (kernel/trace/trace_irqsoff.c), and for each lock class the longest time it was held.
+ */
+
+export interface Worst {
+  /** Simulated nanoseconds. */
+  readonly ns: number;
+  /** Where the section began. */
+  readonly place: string;
+  readonly cpu: number;
+}
+
+export type SectionKind = 'preemptoff' | 'irqsoff';
+
+export class Latency {
+  private readonly sections = new Map<SectionKind, Worst>();
+  private readonly held = new Map<string, Worst>();
+
+  section(kind: SectionKind, ns: number, place: string, cpu: number): void {
+    const worst = this.sections.get(kind);
+    if (worst === undefined || ns > worst.ns) this.sections.set(kind, { ns, place, cpu });
+  }
+
+  /** A lock of a class was held for so long. */
+  lockHeld(lockClass: string, ns: number, place: string, cpu: number): void {
+    const worst = this.held.get(lockClass);
+    if (worst === undefined || ns > worst.ns) this.held.set(lockClass, { ns, place, cpu });
+  }
+
+  worst(kind: SectionKind): Worst | undefined {
+    return this.sections.get(kind);
+  }
+
+  worstHeld(): ReadonlyMap<string, Worst> {
+    return this.held;
+  }
+
+  reset(): void {
+    this.sections.clear();
+    this.held.clear();
+  }
+}
