@@ -13,6 +13,8 @@ export interface KernelProfile {
   readonly migrateDisable: 'preempt' | 'counter';
   /** `cant_migrate`: no check, that of `cant_sleep`, or one that knows migrate-disabled tasks. */
   readonly cantMigrate: 'off' | 'sleep' | 'real';
+  /** What `__BPF_PROG_RUN` checks: `cant_sleep` everywhere, or `cant_migrate`. */
+  readonly progRunCheck: 'cantSleep' | 'cantMigrate';
   /** What pins the task for programs at simple call sites, test runs, trampolines, arrays, hash and system calls. */
   readonly progPin: 'preempt' | 'migrate';
   /** `bpf_prog_active` on RT: a read-modify-write that preemption may split, or one step. */
@@ -84,6 +86,7 @@ type Knobs = Omit<KernelProfile, 'name' | 'rt'>;
 const V5_6: Knobs = {
   migrateDisable: 'preempt',
   cantMigrate: 'sleep',
+  progRunCheck: 'cantSleep',
   progPin: 'preempt',
   thisCpuRmw: 'plain',
   preallocRule: 'perfOnly',
@@ -119,7 +122,7 @@ const V5_6: Knobs = {
 /** The series as posted: pins instead of preemption off, the union of locks; counters still plain. */
 const RFC: Knobs = {
   ...V5_6,
-  cantMigrate: 'off',
+  progRunCheck: 'cantMigrate',
   progPin: 'migrate',
   bucketLock: 'union',
   traceCallPreempt: 'migrate',
