@@ -3,7 +3,7 @@
  * chain of calls, and brought to a fixed point when a path ends. Models kernel/bpf/liveness.c of Linux 6.18.
  */
 import type { VerifierLog } from './log.js';
-import { frameInsnIdx, MAX_CALL_FRAMES, type VerifierState } from './state.js';
+import { MAX_CALL_FRAMES, type VerifierState } from './state.js';
 import type { Successors } from './successors.js';
 
 /** Words of one instruction in one frame: each mask is a low and a high word, a bit a slot. */
@@ -13,39 +13,95 @@ const WRITE = 2;
 const WRITE_ACC = 4;
 const LIVE = 6;
 
+const { clz32 } = Math;
+
+const MAX_SUBPROGS = 256;
+
+/** What is known of one frame's slots before each instruction of a function. */
+class FrameMarks {
+  readonly masks: Int32Array;
+  /** Instructions to look at again, a bit each in postorder: their marks changed, or what follows them. */
+  readonly #dirty: Int32Array;
+
+  constructor(length: number) {
+    this.masks = new Int32Array(length * STRIDE);
+    this.#dirty = new Int32Array((length + 31) >> 5);
+  }
+
+  touch(position: number): void {
+    this.#dirty[position >> 5]! |= 1 << (position & 31);
+  }
+
+  /** The first position from `from` on that is to be looked at, which is forgotten with that; -1: none. */
+  take(from: number): number {
+    const dirty = this.#dirty;
+    let mask = -1 << (from & 31);
+    for (let word = from >> 5; word < dirty.length; word++, mask = -1) {
+      const bits = dirty[word]! & mask;
+      if (bits === 0) continue;
+      const bit = 31 - clz32(bits & -bits);
+      dirty[word]! ^= 1 << bit;
+      return (word << 5) | bit;
+    }
+    return -1;
+  }
+
+  /** A write is no longer certain: what follows from writes is found anew. */
+  forgetWrites(): void {
+    const { masks } = this;
+    for (let at = WRITE_ACC; at < masks.length; at += STRIDE) {
+      masks[at] = 0;
+      masks[at + 1] = 0;
+    }
+    this.#dirty.fill(-1);
+  }
+}
+
 /** A function as called through one chain of calls; marks for its own frame and all outer ones. */
 class FuncInstance {
-  /** Call sites from the outermost frame on; the last entry is the function's own start. */
-  readonly callsites: readonly number[];
-  readonly starts: readonly number[];
+  readonly parent: FuncInstance | null;
+  /** Where `parent` calls it; its own start in the outermost frame. */
+  readonly callsite: number;
   readonly start: number;
   readonly length: number;
-  readonly frames: (Int32Array | null)[];
+  /** Where the function begins and ends in the program's postorder. */
+  readonly postorderStart: number;
+  readonly postorderEnd: number;
+  readonly depth: number;
+  readonly frames: (FrameMarks | null)[];
   readonly writeSet: Uint8Array;
+  readonly callees = new Map<number, FuncInstance>();
   updated = false;
   writeDropped = false;
 
-  constructor(callsites: readonly number[], starts: readonly number[], length: number) {
-    this.callsites = callsites;
-    this.starts = starts;
-    this.start = starts[starts.length - 1]!;
-    this.length = length;
-    this.frames = new Array<Int32Array | null>(starts.length).fill(null);
-    this.writeSet = new Uint8Array(length);
+  constructor(parent: FuncInstance | null, callsite: number, v: LivenessHost, subprog: number) {
+    const { start, postorderStart } = v.subprogs[subprog]!;
+    this.parent = parent;
+    this.callsite = callsite;
+    this.start = start;
+    this.length = v.subprogEnd(subprog) - start;
+    this.postorderStart = postorderStart;
+    this.postorderEnd = v.subprogs[subprog + 1]?.postorderStart ?? v.postorderCount;
+    this.depth = parent === null ? 0 : parent.depth + 1;
+    this.frames = new Array<FrameMarks | null>(this.depth + 1).fill(null);
+    this.writeSet = new Uint8Array(this.length);
   }
 
-  get depth(): number {
-    return this.starts.length - 1;
-  }
-
-  /** Masks of a frame, made when first written to. */
-  masks(frame: number): Int32Array {
-    let masks = this.frames[frame];
-    if (masks === null || masks === undefined) {
-      masks = new Int32Array(this.length * STRIDE);
-      this.frames[frame] = masks;
+  /** Marks of a frame, made when first written to. */
+  marks(frame: number): FrameMarks {
+    let marks = this.frames[frame];
+    if (marks === null || marks === undefined) {
+      marks = new FrameMarks(this.length);
+      this.frames[frame] = marks;
     }
-    return masks;
+    return marks;
+  }
+
+  /** Call sites from the outermost frame on, and the function's own start. */
+  get chainText(): string {
+    let text = `${this.start}`;
+    for (let at: FuncInstance = this; at.parent !== null; at = at.parent) text = `${at.callsite},${text}`;
+    return text;
   }
 }
 
@@ -59,21 +115,50 @@ export interface LivenessHost {
   readonly postorderCount: number;
   readonly successors: Successors;
   subprogEnd(index: number): number;
-  findSubprog(start: number): number;
+}
+
+/** The program's postorder turned round, and what precedes each instruction. */
+interface Order {
+  /** Of each instruction in the postorder. */
+  readonly position: Int32Array;
+  /** Those of instruction `i` lie in `preds` from `predStart[i]` up to `predStart[i + 1]`. */
+  readonly predStart: Int32Array;
+  readonly preds: Int32Array;
+}
+
+function orderOf({ postorder, postorderCount, successors: { count, at } }: LivenessHost): Order {
+  const position = new Int32Array(count.length);
+  const predStart = new Int32Array(count.length + 1);
+  for (let i = 0; i < postorderCount; i++) {
+    const insn = postorder[i]!;
+    position[insn] = i;
+    for (let s = 0; s < count[insn]!; s++) predStart[at[2 * insn + s]! + 1]!++;
+  }
+  for (let i = 0; i < count.length; i++) predStart[i + 1]! += predStart[i]!;
+  const preds = new Int32Array(predStart[count.length]!);
+  const next = predStart.slice();
+  for (let i = 0; i < postorderCount; i++) {
+    const insn = postorder[i]!;
+    for (let s = 0; s < count[insn]!; s++) preds[next[at[2 * insn + s]!]!++] = insn;
+  }
+  return { position, predStart, preds };
 }
 
 export class StackLiveness {
   readonly #v: LivenessHost;
-  readonly #instances = new Map<string, FuncInstance>();
+  /** Of outermost frames, by subprogram. */
+  readonly #roots = new Map<number, FuncInstance>();
+  readonly #order: Order;
   #current: FuncInstance | null = null;
   readonly #writeLo = new Int32Array(MAX_CALL_FRAMES);
   readonly #writeHi = new Int32Array(MAX_CALL_FRAMES);
   #writeInsn = 0;
-  #query: FuncInstance[] = [];
+  #query: FuncInstance | null = null;
   #queryInsn = 0;
 
   constructor(v: LivenessHost) {
     this.#v = v;
+    this.#order = orderOf(v);
   }
 
   /** The chain of calls changed. */
@@ -88,8 +173,8 @@ export class StackLiveness {
 
   markRead(frame: number, insn: number, spi: number): void {
     this.#current ??= this.#lookup(this.#v.state, this.#v.state.curframe);
-    if (spi < 32) markRead(this.#current, frame, insn, 1 << spi, 0);
-    else markRead(this.#current, frame, insn, 0, 1 << (spi - 32));
+    if (spi < 32) this.#markRead(this.#current, frame, insn, 1 << spi, 0);
+    else this.#markRead(this.#current, frame, insn, 0, 1 << (spi - 32));
   }
 
   markWrite(frame: number, spi: number): void {
@@ -105,8 +190,8 @@ export class StackLiveness {
   update(): void {
     const { state } = this.#v;
     this.#current = null;
-    for (let frame = state.curframe; frame >= 0; frame--) {
-      const instance = this.#lookup(state, frame);
+    let instance: FuncInstance | null = this.#lookup(state, state.curframe);
+    for (; instance !== null; instance = instance.parent) {
       if (!instance.updated) continue;
       this.#updateInstance(instance);
       instance.updated = false;
@@ -116,40 +201,43 @@ export class StackLiveness {
 
   /** Prepares `isAlive` for a state. */
   startQuery(state: VerifierState): void {
-    this.#query = state.frames.map((_, frame) => this.#lookup(state, frame));
+    this.#query = this.#lookup(state, state.curframe);
     this.#queryInsn = state.insnIdx;
   }
 
   /** May the slot be read from the queried state on? */
   isAlive(frame: number, spi: number): boolean {
-    const top = this.#query[this.#query.length - 1]!;
-    if (isLiveBefore(top, this.#queryInsn, frame, spi)) return true;
-    for (let i = frame; i < this.#query.length - 1; i++) {
-      const callsite = top.callsites[i]!;
+    let instance = this.#query!;
+    if (isLiveBefore(instance, this.#queryInsn, frame, spi)) return true;
+    for (; instance.depth > frame; instance = instance.parent!) {
+      const { callsite, parent } = instance;
       const at = this.#v.aux[callsite]!.callsCallback ? callsite : callsite + 1;
-      if (isLiveBefore(this.#query[i]!, at, frame, spi)) return true;
+      if (isLiveBefore(parent!, at, frame, spi)) return true;
     }
     return false;
   }
 
   #lookup(state: VerifierState, frameno: number): FuncInstance {
-    const callsites: number[] = [];
-    const starts: number[] = [];
-    for (let i = 0; i <= frameno; i++) {
-      starts.push(this.#v.subprogs[state.frames[i]!.subprog]!.start);
-      callsites.push(i < frameno ? frameInsnIdx(state, i) : starts[i]!);
+    const { subprogs } = this.#v;
+    const { subprog } = state.frames[0]!;
+    let instance = this.#roots.get(subprog);
+    if (instance === undefined) {
+      instance = new FuncInstance(null, subprogs[subprog]!.start, this.#v, subprog);
+      this.#roots.set(subprog, instance);
     }
-    return this.#instance(callsites, starts);
+    for (let i = 1; i <= frameno; i++) {
+      const frame = state.frames[i]!;
+      instance = this.#callee(instance, frame.callsite, frame.subprog);
+    }
+    return instance;
   }
 
-  #instance(callsites: readonly number[], starts: readonly number[]): FuncInstance {
-    const key = callsites.join(',');
-    let instance = this.#instances.get(key);
+  #callee(caller: FuncInstance, callsite: number, subprog: number): FuncInstance {
+    const key = callsite * MAX_SUBPROGS + subprog;
+    let instance = caller.callees.get(key);
     if (instance === undefined) {
-      const start = starts[starts.length - 1]!;
-      const length = this.#v.subprogEnd(this.#v.findSubprog(start)) - start;
-      instance = new FuncInstance(callsites, starts, length);
-      this.#instances.set(key, instance);
+      instance = new FuncInstance(caller, callsite, this.#v, subprog);
+      caller.callees.set(key, instance);
     }
     return instance;
   }
@@ -168,8 +256,9 @@ export class StackLiveness {
     for (let frame = 0; frame <= instance.depth; frame++) {
       let low = this.#writeLo[frame]!;
       let high = this.#writeHi[frame]!;
-      if (low === 0 && high === 0 && !seen) continue;
-      const masks = instance.masks(frame);
+      if (low === 0 && high === 0 && (!seen || instance.frames[frame] === null)) continue;
+      const marks = instance.marks(frame);
+      const { masks } = marks;
       const at = idx * STRIDE + WRITE;
       const oldLow = masks[at]!;
       const oldHigh = masks[at + 1]!;
@@ -181,6 +270,7 @@ export class StackLiveness {
         masks[at] = low;
         masks[at + 1] = high;
         instance.updated = true;
+        marks.touch(this.#positionOf(instance, this.#writeInsn));
       }
       if ((oldLow & ~low) !== 0 || (oldHigh & ~high) !== 0) instance.writeDropped = true;
     }
@@ -188,36 +278,45 @@ export class StackLiveness {
     this.#writeInsn = 0;
   }
 
+  #positionOf(instance: FuncInstance, insn: number): number {
+    return this.#order.position[insn]! - instance.postorderStart;
+  }
+
+  /**
+   * To the fixed point in Linux's order: sweeps over the function in postorder until one changes nothing. What cannot have
+   * changed is passed over.
+   */
   #updateInstance(instance: FuncInstance): void {
-    if (instance.writeDropped) {
-      for (const masks of instance.frames) {
-        if (masks === null) continue;
-        for (let at = WRITE_ACC; at < masks.length; at += STRIDE) {
-          masks[at] = 0;
-          masks[at + 1] = 0;
-        }
-      }
-    }
-    const v = this.#v;
-    const subprog = v.findSubprog(instance.start);
-    const from = v.subprogs[subprog]!.postorderStart;
-    const to = v.subprogs[subprog + 1]?.postorderStart ?? v.postorderCount;
+    const { log } = this.#v;
+    if (instance.writeDropped) for (const marks of instance.frames) marks?.forgetWrites();
     let iterations = 0;
     for (let changed = true; changed; ) {
       changed = false;
       iterations++;
       for (let frame = 0; frame <= instance.depth; frame++) {
-        const masks = instance.frames[frame]!;
-        if (masks === null) continue;
-        for (let i = from; i < to; i++) {
-          if (this.#updateInsn(instance, frame, masks, v.postorder[i]!)) changed = true;
-        }
+        const marks = instance.frames[frame]!;
+        if (marks !== null && this.#sweep(instance, frame, marks)) changed = true;
       }
     }
-    if (v.log.chatty) {
-      v.log.write(`(${instance.callsites.join(',')}) live stack update done in ${iterations} iterations\n`);
+    if (log.chatty) log.write(`(${instance.chainText}) live stack update done in ${iterations} iterations\n`);
+    if (instance.parent !== null) this.#propagateOut(instance, instance.parent);
+  }
+
+  /** Whether anything changed. */
+  #sweep(instance: FuncInstance, frame: number, marks: FrameMarks): boolean {
+    const { postorderStart, postorderEnd } = instance;
+    const { postorder } = this.#v;
+    const count = postorderEnd - postorderStart;
+    const { position, predStart, preds } = this.#order;
+    let changed = false;
+    for (let at = marks.take(0); at >= 0 && at < count; at = marks.take(at + 1)) {
+      const insn = postorder[postorderStart + at]!;
+      if (!this.#updateInsn(instance, frame, marks.masks, insn)) continue;
+      changed = true;
+      const end = predStart[insn + 1]!;
+      for (let p = predStart[insn]!; p < end; p++) marks.touch(position[preds[p]!]! - postorderStart);
     }
-    if (instance.depth > 0) this.#propagateOut(instance);
+    return changed;
   }
 
   #updateInsn(instance: FuncInstance, frame: number, masks: Int32Array, insn: number): boolean {
@@ -273,7 +372,7 @@ export class StackLiveness {
     const touches =
       (masks[at + READ]! | masks[at + READ + 1]! | masks[at + WRITE]! | masks[at + WRITE + 1]!) !== 0;
     if (!touches && insn !== instance.start && !this.#v.aux[insn]!.prunePoint) return;
-    const where = `(${instance.callsites.join(',')}) frame ${frame} insn ${insn} `;
+    const where = `(${instance.chainText}) frame ${frame} insn ${insn} `;
     const change = (what: string, word: number, low: number, high: number): void => {
       const oldLow = masks[at + word]!;
       const oldHigh = masks[at + word + 1]!;
@@ -289,21 +388,31 @@ export class StackLiveness {
   }
 
   /** What the function does to outer frames becomes what its call instruction does. */
-  #propagateOut(instance: FuncInstance): void {
-    const depth = instance.depth;
-    const starts = instance.starts.slice(0, depth);
-    const callsites = [...instance.callsites.slice(0, depth - 1), starts[depth - 1]!];
-    const outer = this.#instance(callsites, starts);
-    const callsite = instance.callsites[depth - 1]!;
-    this.#resetWrites(outer, callsite);
-    for (let frame = 0; frame < depth; frame++) {
-      const masks = instance.frames[frame];
-      if (masks === null || masks === undefined) continue;
+  #propagateOut(instance: FuncInstance, caller: FuncInstance): void {
+    const { callsite } = instance;
+    this.#resetWrites(caller, callsite);
+    for (let frame = 0; frame <= caller.depth; frame++) {
+      const masks = instance.frames[frame]?.masks;
+      if (masks === undefined) continue;
       this.#writeLo[frame]! |= masks[WRITE_ACC]!;
       this.#writeHi[frame]! |= masks[WRITE_ACC + 1]!;
-      markRead(outer, frame, callsite, masks[LIVE]!, masks[LIVE + 1]!);
+      this.#markRead(caller, frame, callsite, masks[LIVE]!, masks[LIVE + 1]!);
     }
-    this.#commit(outer);
+    this.#commit(caller);
+  }
+
+  #markRead(instance: FuncInstance, frame: number, insn: number, low: number, high: number): void {
+    const marks = instance.marks(frame);
+    const { masks } = marks;
+    const at = (insn - instance.start) * STRIDE;
+    const newLow = masks[at + READ]! | low;
+    const newHigh = masks[at + READ + 1]! | high;
+    if (newLow === masks[at + READ] && newHigh === masks[at + READ + 1]) return;
+    if ((newLow & ~masks[at + LIVE]!) !== 0 || (newHigh & ~masks[at + LIVE + 1]!) !== 0)
+      instance.updated = true;
+    masks[at + READ] = newLow;
+    masks[at + READ + 1] = newHigh;
+    marks.touch(this.#positionOf(instance, insn));
   }
 }
 
@@ -317,22 +426,9 @@ function slotsText(low: number, high: number): string {
   return parts.join(',');
 }
 
-function markRead(instance: FuncInstance, frame: number, insn: number, low: number, high: number): void {
-  const masks = instance.masks(frame);
-  const at = (insn - instance.start) * STRIDE;
-  const newLow = masks[at + READ]! | low;
-  const newHigh = masks[at + READ + 1]! | high;
-  const liveLow = masks[at + LIVE]!;
-  const liveHigh = masks[at + LIVE + 1]!;
-  const isNew = newLow !== masks[at + READ] || newHigh !== masks[at + READ + 1];
-  if (isNew && ((newLow & ~liveLow) !== 0 || (newHigh & ~liveHigh) !== 0)) instance.updated = true;
-  masks[at + READ] = newLow;
-  masks[at + READ + 1] = newHigh;
-}
-
 function isLiveBefore(instance: FuncInstance, insn: number, frame: number, spi: number): boolean {
-  const masks = instance.frames[frame];
-  if (masks === null || masks === undefined) return false;
+  const masks = instance.frames[frame]?.masks;
+  if (masks === undefined) return false;
   const at = (insn - instance.start) * STRIDE + LIVE;
   return spi < 32 ? (masks[at]! & (1 << spi)) !== 0 : (masks[at + 1]! & (1 << (spi - 32))) !== 0;
 }
