@@ -182,6 +182,10 @@ export class Machine implements MapHost {
     i32[at + 3] = attr.gid;
   }
 
+  hasDevice(ifindex: number): boolean {
+    return this.devices === undefined ? ifindex > 0 : this.devices.has(ifindex);
+  }
+
   nextHashSeed(): number {
     return this.hashSeeds.next() | 0;
   }

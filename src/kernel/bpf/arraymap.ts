@@ -6,10 +6,10 @@ import { Errno } from '../../abi/errno.js';
 import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
 import { MapType } from '../../abi/map-types.js';
 import type { Region } from '../../vm/index.js';
-import { copyBytes } from '../lib/copy.js';
 import {
   ACCESS_FLAGS,
   accessFlagsOk,
+  type BatchOps,
   BpfMap,
   type ElemVisitor,
   type MapAttr,
@@ -18,6 +18,7 @@ import {
   requireAttr,
   requireMemory,
   roundUp8,
+  updateFlagsOk,
 } from './map.js';
 
 const CREATE_FLAGS =
@@ -78,14 +79,16 @@ export abstract class IndexedMap extends BpfMap {
   }
 }
 
-/** Flags that every update of an array's element answers to. */
-function checkUpdate(index: number, maxEntries: number, flags: number): number {
-  if ((flags & ~UpdateFlag.BPF_F_LOCK) > UpdateFlag.BPF_EXIST) return -Errno.EINVAL;
-  if (index >= maxEntries) return -Errno.E2BIG;
+/** What every update of an array's element answers to its flags. */
+function checkUpdate(map: BpfMap, index: number, flags: number): number {
+  if (!updateFlagsOk(flags)) return -Errno.EINVAL;
+  if (index >= map.maxEntries) return -Errno.E2BIG;
   if ((flags & UpdateFlag.BPF_NOEXIST) !== 0) return -Errno.EEXIST;
-  // Only a value with a bpf_spin_lock could allow this, and the helpers that lock are refused at load.
-  return (flags & UpdateFlag.BPF_F_LOCK) !== 0 ? -Errno.EINVAL : 0;
+  const lock = (flags & UpdateFlag.BPF_F_LOCK) !== 0;
+  return lock && (map.record === undefined || map.record.spinLock < 0) ? -Errno.EINVAL : 0;
 }
+
+const ARRAY_BATCH: BatchOps = { lookup: 'keys', update: true };
 
 export class ArrayMap extends IndexedMap {
   private readonly values: Region;
@@ -113,14 +116,21 @@ export class ArrayMap extends IndexedMap {
 
   override update(key: number, value: number, flags: number): number {
     const index = this.index(key);
-    const refused = checkUpdate(index, this.maxEntries, flags);
+    const refused = checkUpdate(this, index, flags);
     if (refused !== 0) return refused;
-    copyBytes(this.memory, this.base + index * this.stride, value, this.valueSize);
+    const at = this.base + index * this.stride;
+    this.copyValue(at, value);
+    // With BPF_F_LOCK only what is around the fields is copied, and they stay.
+    if ((flags & UpdateFlag.BPF_F_LOCK) === 0) this.dropFields(at);
     return 0;
   }
 
   override delete(): number {
     return -Errno.EINVAL;
+  }
+
+  override get batchOps(): BatchOps {
+    return ARRAY_BATCH;
   }
 
   override walk(visit: ElemVisitor): number {
@@ -194,9 +204,11 @@ export class PerCpuArrayMap extends IndexedMap {
 
   override update(key: number, value: number, flags: number): number {
     const index = this.index(key);
-    const refused = checkUpdate(index, this.maxEntries, flags);
+    const refused = checkUpdate(this, index, flags);
     if (refused !== 0) return refused;
-    copyBytes(this.memory, this.lookup(key), value, this.valueSize);
+    const at = this.lookup(key);
+    this.copyValue(at, value);
+    this.dropFields(at);
     return 0;
   }
 
@@ -204,12 +216,18 @@ export class PerCpuArrayMap extends IndexedMap {
     return -Errno.EINVAL;
   }
 
-  override sysLookup(key: number, value: number): number {
+  override get batchOps(): BatchOps {
+    return ARRAY_BATCH;
+  }
+
+  override sysLookup(key: number, value: number, _flags = 0): number {
     const index = this.index(key);
     if (index >= this.maxEntries) return -Errno.ENOENT;
     for (let cpu = 0; cpu < this.host.cpus; cpu++) {
       const from = this.lookupCpu(key, cpu);
-      this.memory.u8.copyWithin(value + cpu * this.stride, from, from + this.stride);
+      const to = value + cpu * this.stride;
+      this.memory.u8.copyWithin(to, from, from + this.stride);
+      this.record?.init(this.memory, to);
     }
     return 0;
   }
@@ -222,7 +240,10 @@ export class PerCpuArrayMap extends IndexedMap {
     if (flags === UpdateFlag.BPF_NOEXIST) return -Errno.EEXIST;
     for (let cpu = 0; cpu < this.host.cpus; cpu++) {
       const from = value + cpu * this.stride;
-      this.memory.u8.copyWithin(this.lookupCpu(key, cpu), from, from + this.stride);
+      const to = this.lookupCpu(key, cpu);
+      if (this.record === undefined) this.memory.u8.copyWithin(to, from, from + this.stride);
+      else this.record.copy(this.memory, to, from, this.stride);
+      this.dropFields(to);
     }
     return 0;
   }

@@ -1,13 +1,14 @@
 /**
- * Arrays of things that user space names by file descriptor: programs (for tail calls), perf events, maps. Models the
- * `fd_array` part of kernel/bpf/arraymap.c of Linux 6.18. What an element refers to is kept on the host's side.
+ * Arrays of things that user space names by file descriptor: programs (for tail calls), perf events, maps, control groups.
+ * Models the `fd_array` part of kernel/bpf/arraymap.c of Linux 6.18. What an element refers to is kept on the host's side.
  */
 import { Errno } from '../../abi/errno.js';
 import { MapFlag } from '../../abi/map-flags.js';
+import { Cgroup } from '../cgroup/cgroup.js';
 import { checkArrayAttr, IndexedMap } from './arraymap.js';
-import { type BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory } from './map.js';
-import { sameShape } from './map-in-map.js';
-import type { BpfProg } from './prog.js';
+import { type BatchOps, type BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory } from './map.js';
+import { checkInner, mapFromFd, sameShape } from './map-in-map.js';
+import { type BpfProg, isProg } from './prog.js';
 
 function checkFdArray(attr: MapAttr): void {
   requireAttr(attr.valueSize === 4, attr, 'EINVAL', `value size is ${attr.valueSize}, not 4`);
@@ -17,7 +18,7 @@ function checkFdArray(attr: MapAttr): void {
 }
 
 /** Elements are objects of the kernel; `T` is what an element refers to. */
-abstract class FdArrayMap<T> extends IndexedMap {
+abstract class FdArrayMap<T extends object> extends IndexedMap {
   readonly slots: (T | undefined)[];
 
   constructor(attr: MapAttr, host: MapHost) {
@@ -28,16 +29,20 @@ abstract class FdArrayMap<T> extends IndexedMap {
 
   /** BPF_MAP_UPDATE_ELEM with what the file descriptor stands for: 0 or a negative errno. */
   setSlot(index: number, target: T, flags = 0): number {
-    if (flags !== 0) return -Errno.EINVAL;
-    if (index >= this.maxEntries) return -Errno.E2BIG;
-    const refused = this.accepts(target);
-    if (refused !== 0) return refused;
-    this.slots[index] = target;
-    return 0;
+    const refused = this.checkSlot(index, flags);
+    return refused !== 0 ? refused : this.store(index, target);
   }
 
   override update(): number {
     return -Errno.EINVAL;
+  }
+
+  override sysUpdate(key: number, value: number, flags: number): number {
+    const index = this.index(key);
+    const refused = this.checkSlot(index, flags);
+    if (refused !== 0) return refused;
+    const target = this.fromFd(this.memory.view.getInt32(value, true));
+    return typeof target === 'number' ? target : this.store(index, target);
   }
 
   override delete(key: number): number {
@@ -48,6 +53,20 @@ abstract class FdArrayMap<T> extends IndexedMap {
     return 0;
   }
 
+  override get syscallValueSize(): number {
+    return 4;
+  }
+
+  override sysLookup(key: number, value: number, _flags = 0): number {
+    const target = this.slots[this.index(key)];
+    if (target === undefined) return -Errno.ENOENT;
+    this.memory.view.setUint32(value, this.idOf(target), true);
+    return 0;
+  }
+
+  /** What a descriptor stands for, or a negative errno. */
+  protected abstract fromFd(fd: number): T | number;
+
   /** 0, or why the element cannot hold it. */
   protected accepts(_target: T): number {
     return 0;
@@ -56,11 +75,15 @@ abstract class FdArrayMap<T> extends IndexedMap {
   /** What a system call reads for an element: its id. */
   protected abstract idOf(target: T): number;
 
-  override sysLookup(key: number, value: number): number {
-    const target = this.slots[this.index(key)];
-    if (target === undefined) return -Errno.ENOENT;
-    this.memory.view.setUint32(value, this.idOf(target), true);
-    return 0;
+  private checkSlot(index: number, flags: number): number {
+    if (flags !== 0) return -Errno.EINVAL;
+    return index >= this.maxEntries ? -Errno.E2BIG : 0;
+  }
+
+  private store(index: number, target: T): number {
+    const refused = this.accepts(target);
+    if (refused === 0) this.slots[index] = target;
+    return refused;
   }
 }
 
@@ -71,6 +94,16 @@ export class ProgArrayMap extends FdArrayMap<BpfProg> {
 
   static check(attr: MapAttr): void {
     checkFdArray(attr);
+  }
+
+  override get canBeInner(): boolean {
+    return false;
+  }
+
+  protected override fromFd(fd: number): BpfProg | number {
+    const file = this.host.files.get(fd);
+    if (file === undefined) return -Errno.EBADF;
+    return isProg(file) ? file : -Errno.EINVAL;
   }
 
   protected override accepts(prog: BpfProg): number {
@@ -89,9 +122,36 @@ export interface OutputEvent {
   readonly samples: Uint8Array[];
 }
 
+const isEvent = (file: object): file is OutputEvent => 'samples' in file && 'cpu' in file;
+
 export class PerfEventArrayMap extends FdArrayMap<OutputEvent> {
   static check(attr: MapAttr): void {
     checkFdArray(attr);
+  }
+
+  protected override fromFd(fd: number): OutputEvent | number {
+    const file = this.host.files.get(fd);
+    return file !== undefined && isEvent(file) ? file : -Errno.EBADF;
+  }
+
+  protected override idOf(): number {
+    return 0;
+  }
+
+  override sysLookup(): number {
+    return -Errno.ENOTSUPP;
+  }
+}
+
+/** Control groups, for `bpf_skb_under_cgroup` and `bpf_current_task_under_cgroup`. */
+export class CgroupArrayMap extends FdArrayMap<Cgroup> {
+  static check(attr: MapAttr): void {
+    checkFdArray(attr);
+  }
+
+  protected override fromFd(fd: number): Cgroup | number {
+    const file = this.host.files.get(fd);
+    return file instanceof Cgroup ? file : -Errno.EBADF;
   }
 
   protected override idOf(): number {
@@ -106,13 +166,25 @@ export class PerfEventArrayMap extends FdArrayMap<OutputEvent> {
 /** An array whose elements are maps of one shape. */
 export class ArrayOfMapsMap extends FdArrayMap<BpfMap> {
   static check(attr: MapAttr): void {
-    requireAttr(attr.inner !== undefined, attr, 'EINVAL', 'it has no inner map to take as a pattern');
     checkFdArray(attr);
+    checkInner(attr);
+  }
+
+  override get batchOps(): BatchOps {
+    return { lookup: 'keys', update: true };
+  }
+
+  override get canBeInner(): boolean {
+    return false;
   }
 
   /** A program gets the inner map itself. */
   override lookup(key: number): number {
     return this.slots[this.index(key)]?.header.address32 ?? 0;
+  }
+
+  protected override fromFd(fd: number): BpfMap | number {
+    return mapFromFd(this.host, fd);
   }
 
   protected override accepts(map: BpfMap): number {

@@ -2,15 +2,19 @@
 import { Errno } from '../../abi/errno.js';
 import { HashMap } from './hashtab.js';
 import { type BpfMap, type MapAttr, requireAttr } from './map.js';
-import { sameShape } from './map-in-map.js';
+import { checkInner, mapFromFd, sameShape } from './map-in-map.js';
 
 export class HashOfMapsMap extends HashMap {
   private readonly byId = new Map<number, BpfMap>();
 
   static override check(attr: MapAttr): void {
-    requireAttr(attr.inner !== undefined, attr, 'EINVAL', 'it has no inner map to take as a pattern');
     requireAttr(attr.valueSize === 4, attr, 'EINVAL', `value size is ${attr.valueSize}, not 4`);
     HashMap.check(attr);
+    checkInner(attr);
+  }
+
+  override get canBeInner(): boolean {
+    return false;
   }
 
   /** BPF_MAP_UPDATE_ELEM with the map that the file descriptor stands for; `key` and `scratch` are memory offsets. */
@@ -32,7 +36,8 @@ export class HashOfMapsMap extends HashMap {
     return -Errno.EINVAL;
   }
 
-  override sysUpdate(): number {
-    return -Errno.EINVAL;
+  override sysUpdate(key: number, value: number, flags: number): number {
+    const map = mapFromFd(this.host, this.memory.view.getInt32(value, true));
+    return typeof map === 'number' ? map : this.setMap(key, map, flags, value);
   }
 }

@@ -12,6 +12,7 @@ import { LruList } from './lru-list.js';
 import {
   ACCESS_FLAGS,
   accessFlagsOk,
+  type BatchOps,
   BpfMap,
   type ElemVisitor,
   KMALLOC_MAX_SIZE,
@@ -21,6 +22,7 @@ import {
   requireAttr,
   requireMemory,
   roundUp8,
+  updateFlagsOk,
 } from './map.js';
 
 const CREATE_FLAGS =
@@ -61,6 +63,12 @@ function bytesOf(attr: MapAttr, cpus: number): number {
   return attr.maxEntries * (16 + (prealloc ? roundUp8(attr.keySize) + value : 0));
 }
 
+/** What tables of other map types decide without flags. */
+export interface TableOptions {
+  readonly prealloc?: boolean;
+  readonly zeroSeed?: boolean;
+}
+
 export class HashMap extends BpfMap {
   private readonly buckets: Int32Array;
   private readonly mask: number;
@@ -72,6 +80,8 @@ export class HashMap extends BpfMap {
   private readonly lru: LruList | undefined;
   private readonly prealloc: boolean;
   private readonly valuePerCpu: boolean;
+  /** Values are replaced where they are: those of every CPU, and maps in a map. */
+  private readonly inPlace: boolean;
   private readonly stride: number;
   private readonly keyWords: number;
   /** One spare element a CPU, exchanged for the old one when a preallocated map replaces a value. */
@@ -105,21 +115,23 @@ export class HashMap extends BpfMap {
     requireAttr(perCpuFits, attr, 'E2BIG', 'value too large per CPU');
   }
 
-  constructor(attr: MapAttr, host: MapHost) {
+  constructor(attr: MapAttr, host: MapHost, options: TableOptions = {}) {
     requireMemory(attr, bytesOf(attr, host.cpus));
     super({ ...attr, maxEntries: entriesOf(attr, host.cpus) }, host);
     const buckets = 2 ** Math.ceil(Math.log2(this.maxEntries));
     requireAttr(buckets <= MAX_BUCKETS, attr, 'E2BIG', 'too many entries');
-    this.prealloc = (this.mapFlags & MapFlag.BPF_F_NO_PREALLOC) === 0;
+    this.prealloc = options.prealloc ?? (this.mapFlags & MapFlag.BPF_F_NO_PREALLOC) === 0;
     this.valuePerCpu = isPerCpu(attr);
+    this.inPlace = this.valuePerCpu || attr.type === MapType.hash_of_maps;
     this.stride = roundUp8(this.valueSize);
     this.keyWords = this.keySize % 4 === 0 ? this.keySize / 4 : 0;
     this.mask = buckets - 1;
     this.buckets = new Int32Array(buckets);
-    this.seed = (this.mapFlags & MapFlag.BPF_F_ZERO_SEED) !== 0 ? 0 : host.nextHashSeed();
+    const zeroSeed = options.zeroSeed ?? (this.mapFlags & MapFlag.BPF_F_ZERO_SEED) !== 0;
+    this.seed = zeroSeed ? 0 : host.nextHashSeed();
     const valueBytes = this.valuePerCpu ? this.stride * host.cpus : this.stride;
     const lru = isLru(attr);
-    const spares = this.prealloc && !lru && !this.valuePerCpu ? host.cpus : 0;
+    const spares = this.prealloc && !lru && !this.inPlace ? host.cpus : 0;
     const limit = this.prealloc ? this.maxEntries + spares : undefined;
     this.pool = new ElemPool(this.memory, this.keySize, valueBytes, this.access, limit);
     for (let cpu = 0; cpu < spares; cpu++) this.extra.push(this.pool.take());
@@ -167,23 +179,63 @@ export class HashMap extends BpfMap {
   override delete(key: number): number {
     const elem = this.find(key);
     if (elem === 0) return -Errno.ENOENT;
-    this.unlink(elem);
-    this.giveBack(elem);
+    this.removeElem(elem);
     return 0;
+  }
+
+  override get batchOps(): BatchOps {
+    return { lookup: 'buckets', lookupAndDelete: 'buckets', update: true, delete: true };
   }
 
   /** Does not count as a use, unlike a program's look-up. */
-  override sysLookup(key: number, value: number): number {
+  override sysLookup(key: number, value: number, _flags = 0): number {
     const elem = this.find(key);
     if (elem === 0) return -Errno.ENOENT;
-    const from = this.pool.valueAt(elem);
-    this.memory.u8.copyWithin(value, from, from + this.syscallValueSize);
+    this.showElem(elem, value);
     return 0;
   }
 
-  override sysLookupAndDelete(key: number, value: number): number {
-    const missing = this.sysLookup(key, value);
-    return missing !== 0 ? missing : this.delete(key);
+  override sysLookupAndDelete(key: number, value: number, _flags = 0): number {
+    const elem = this.find(key);
+    if (elem === 0) return -Errno.ENOENT;
+    this.showElem(elem, value);
+    this.removeElem(elem);
+    return 0;
+  }
+
+  /** Number of buckets. */
+  get bucketCount(): number {
+    return this.mask + 1;
+  }
+
+  /** Elements of a bucket, the newest first. */
+  bucketElems(bucket: number): number[] {
+    const elems: number[] = [];
+    for (let elem = this.buckets[bucket]!; elem !== 0; elem = this.links[elem]!) elems.push(elem);
+    return elems;
+  }
+
+  /** Copies an element's key and value (`syscallValueSize` bytes) out. */
+  copyElem(elem: number, key: number, value: number): void {
+    this.copyKey(elem, key);
+    this.showElem(elem, value);
+  }
+
+  /** Takes an element out of its bucket and frees it. */
+  removeElem(elem: number): void {
+    this.unlink(elem);
+    this.giveBack(elem);
+  }
+
+  private showElem(elem: number, value: number): void {
+    const from = this.pool.valueAt(elem);
+    if (!this.valuePerCpu) {
+      this.showValue(value, from);
+      return;
+    }
+    this.memory.u8.copyWithin(value, from, from + this.syscallValueSize);
+    if (this.record === undefined) return;
+    for (let cpu = 0; cpu < this.host.cpus; cpu++) this.record.init(this.memory, value + cpu * this.stride);
   }
 
   override nextKey(key: number, next: number): number {
@@ -224,16 +276,37 @@ export class HashMap extends BpfMap {
   }
 
   private store(key: number, value: number, flags: number, fromSyscall: boolean): number {
-    if ((flags & ~UpdateFlag.BPF_F_LOCK) > UpdateFlag.BPF_EXIST) return -Errno.EINVAL;
-    // Only a value with a bpf_spin_lock could allow this, and the helpers that lock are refused at load.
-    if ((flags & UpdateFlag.BPF_F_LOCK) !== 0) return -Errno.EINVAL;
+    if (flags > UpdateFlag.BPF_EXIST) {
+      if (!updateFlagsOk(flags)) return -Errno.EINVAL;
+      return this.storeWithLock(key, value, flags, fromSyscall);
+    }
     if (this.lru !== undefined) return this.storeLru(key, value, flags, fromSyscall);
     const hash = this.hashOf(key);
+    return this.insert(key, value, flags, hash, fromSyscall);
+  }
+
+  /** BPF_F_LOCK: the value's own lock guards the copy, which is made in place. */
+  private storeWithLock(key: number, value: number, flags: number, fromSyscall: boolean): number {
+    if (this.record === undefined || this.record.spinLock < 0 || this.lru !== undefined || this.inPlace) {
+      return -Errno.EINVAL;
+    }
+    const hash = this.hashOf(key);
+    const mode = flags & ~UpdateFlag.BPF_F_LOCK;
+    const old = this.findHashed(key, hash);
+    const refused = checkFlags(old, mode);
+    if (refused !== 0) return refused;
+    if (old === 0) return this.insert(key, value, mode, hash, fromSyscall);
+    this.copyValue(this.pool.valueAt(old), value);
+    return 0;
+  }
+
+  /** What is done under the bucket's lock. */
+  private insert(key: number, value: number, flags: number, hash: number, fromSyscall: boolean): number {
     const old = this.findHashed(key, hash);
     const refused = checkFlags(old, flags);
     if (refused !== 0) return refused;
-    if (old !== 0 && this.valuePerCpu) {
-      this.copyValues(old, value, fromSyscall, false);
+    if (old !== 0 && this.inPlace) {
+      this.replaceInPlace(old, value, fromSyscall);
       return 0;
     }
     const fresh = this.takeElem(old);
@@ -241,8 +314,16 @@ export class HashMap extends BpfMap {
     this.fill(fresh, key, value, fromSyscall);
     if (old !== 0) this.unlink(old);
     this.link(fresh, hash);
-    if (old !== 0 && !this.prealloc) this.pool.give(old);
+    if (old !== 0) {
+      this.freeFields(old);
+      if (!this.prealloc) this.pool.give(old);
+    }
     return 0;
+  }
+
+  private replaceInPlace(old: number, value: number, fromSyscall: boolean): void {
+    if (this.valuePerCpu) this.copyValues(old, value, fromSyscall, false);
+    else this.copyValue(this.pool.valueAt(old), value);
   }
 
   /** An LRU map takes a free element before it looks whether it needs one. */
@@ -274,7 +355,7 @@ export class HashMap extends BpfMap {
       this.unlink(old);
     }
     this.link(fresh, hash);
-    if (old !== 0) lru.pushFree(old);
+    if (old !== 0) this.giveBack(old);
     return 0;
   }
 
@@ -301,6 +382,7 @@ export class HashMap extends BpfMap {
   }
 
   private giveBack(elem: number): void {
+    this.freeFields(elem);
     if (this.lru !== undefined) this.lru.pushFree(elem);
     else this.pool.give(elem);
   }
@@ -308,21 +390,41 @@ export class HashMap extends BpfMap {
   private fill(elem: number, key: number, value: number, fromSyscall: boolean): void {
     const at = this.pool.keyAt(elem);
     copyBytes(this.memory, at, key, this.keySize);
-    if (this.valuePerCpu) this.copyValues(elem, value, fromSyscall, true);
-    else copyBytes(this.memory, at + this.pool.valueOffset, value, this.valueSize);
+    if (this.valuePerCpu) {
+      this.copyValues(elem, value, fromSyscall, true);
+      return;
+    }
+    this.copyValue(at + this.pool.valueOffset, value);
+    if (!this.prealloc) this.record?.init(this.memory, at + this.pool.valueOffset);
+  }
+
+  /** Objects that the special fields of an element's values hold go. */
+  private freeFields(elem: number): void {
+    if (this.record === undefined) return;
+    const copies = this.valuePerCpu ? this.host.cpus : 1;
+    for (let i = 0; i < copies; i++) this.dropFields(this.pool.valueAt(elem) + i * this.stride);
   }
 
   /** A system call gives every CPU's value; a program its own CPU's, and a new element is zero on the others. */
   private copyValues(elem: number, value: number, fromSyscall: boolean, fresh: boolean): void {
     const { u8 } = this.memory;
     const at = this.pool.valueAt(elem);
-    const all = this.stride * this.host.cpus;
+    const { cpus } = this.host;
+    const all = this.stride * cpus;
     if (fromSyscall) {
-      u8.copyWithin(at, value, value + all);
-      return;
+      if (this.record === undefined) u8.copyWithin(at, value, value + all);
+      else
+        for (let cpu = 0; cpu < cpus; cpu++) this.copyLong(at + cpu * this.stride, value + cpu * this.stride);
+    } else {
+      if (fresh) u8.fill(0, at, at + all);
+      this.copyValue(at + this.host.cpu * this.stride, value);
     }
-    if (fresh) u8.fill(0, at, at + all);
-    copyBytes(this.memory, at + this.host.cpu * this.stride, value, this.valueSize);
+    if (!fresh) this.freeFields(elem);
+  }
+
+  /** A value with what rounds it up to 8 bytes. */
+  private copyLong(to: number, from: number): void {
+    this.record!.copy(this.memory, to, from, this.stride);
   }
 
   private link(elem: number, hash: number): void {
@@ -361,14 +463,15 @@ export class HashMap extends BpfMap {
     return 0;
   }
 
-  private hashOf(key: number): number {
+  protected hashOf(key: number): number {
     if (this.keyWords === 0) return jhash(this.memory.u8, key, this.keySize, this.seed);
     if ((key & 3) === 0) return jhash2(this.memory.i32, key >> 2, this.keyWords, this.seed);
     this.memory.u8.copyWithin(this.scratch, key, key + this.keySize);
     return jhash2(this.memory.i32, this.scratch >> 2, this.keyWords, this.seed);
   }
 
-  private find(key: number): number {
+  /** The element at a key, or 0. */
+  protected find(key: number): number {
     return this.findHashed(key, this.hashOf(key));
   }
 

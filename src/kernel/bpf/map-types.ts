@@ -1,19 +1,22 @@
 /** Which class implements which map type. Types that are not here are refused by name. */
 import { MapType } from '../../abi/map-types.js';
 import { ArrayMap, PerCpuArrayMap } from './arraymap.js';
-import { ArrayOfMapsMap, PerfEventArrayMap, ProgArrayMap } from './fd-array.js';
+import { BloomFilterMap } from './bloom-filter.js';
+import { ArrayOfMapsMap, CgroupArrayMap, PerfEventArrayMap, ProgArrayMap } from './fd-array.js';
 import { HashOfMapsMap } from './hash-of-maps.js';
 import { HashMap } from './hashtab.js';
 import { LpmTrieMap } from './lpm-trie.js';
 import type { BpfMap, MapAttr, MapHost } from './map.js';
 import { QueueStackMap } from './queue-stack-maps.js';
-import { DevmapHashMap, RedirectArrayMap } from './redirect-maps.js';
+import { DevmapHashMap, RedirectArrayMap, XskMap } from './redirect-maps.js';
 import { RingbufMap } from './ringbuf.js';
 import { StackMap } from './stackmap.js';
 
 export interface MapClass {
   /** Throws `SyscallError` when BPF_MAP_CREATE would refuse the attributes. */
   check(attr: MapAttr): void;
+  /** Throws when the types of keys and values are not what the map type wants of them (`map_check_btf`). */
+  checkBtf?(attr: MapAttr): void;
   new (attr: MapAttr, host: MapHost): BpfMap;
 }
 
@@ -27,16 +30,18 @@ const CLASSES: ReadonlyMap<MapType, MapClass> = new Map<MapType, MapClass>([
   [MapType.stack_trace, StackMap],
   [MapType.lru_hash, HashMap],
   [MapType.lru_percpu_hash, HashMap],
+  [MapType.cgroup_array, CgroupArrayMap],
   [MapType.lpm_trie, LpmTrieMap],
   [MapType.array_of_maps, ArrayOfMapsMap],
   [MapType.hash_of_maps, HashOfMapsMap],
   [MapType.devmap, RedirectArrayMap],
   [MapType.cpumap, RedirectArrayMap],
-  [MapType.xskmap, RedirectArrayMap],
+  [MapType.xskmap, XskMap],
   [MapType.queue, QueueStackMap],
   [MapType.stack, QueueStackMap],
   [MapType.devmap_hash, DevmapHashMap],
   [MapType.ringbuf, RingbufMap],
+  [MapType.bloom_filter, BloomFilterMap],
 ]);
 
 export function mapClass(type: MapType): MapClass | undefined {

@@ -3,11 +3,15 @@
  * memory offset; a map's operations return 0 or a negative errno, as Linux's do. Models `struct bpf_map` and
  * `struct bpf_map_ops` (include/linux/bpf.h).
  */
-import { Errno } from '../../abi/errno.js';
-import { MapFlag } from '../../abi/map-flags.js';
+import { Errno, type ErrnoName } from '../../abi/errno.js';
+import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
 import { type MapType, mapTypeName } from '../../abi/map-types.js';
+import type { Btf } from '../../object/btf/btf.js';
 import type { Access, EngineMemory, Region } from '../../vm/index.js';
 import { SyscallError } from '../errors.js';
+import type { FileTable } from '../fs/file-table.js';
+import { copyBytes } from '../lib/copy.js';
+import { type BtfRecord, KEPT_FIELDS } from './btf-record.js';
 
 /** What a map needs of the kernel that it lives in. */
 export interface MapHost {
@@ -18,6 +22,12 @@ export interface MapHost {
   cpu: number;
   /** Memory offset of the 4 bytes that hold its number. */
   readonly cpuOffset: number;
+  /** Descriptors that keys and values of some maps name objects by. */
+  readonly files: FileTable;
+  /** Whether there is a network device of this index. */
+  hasDevice(ifindex: number): boolean;
+  /** Called before a field of a value that goes is cleared: cancels a timer, frees an object. `kind` is a `FIELD` bit. */
+  dropField?(kind: number, offset: number): void;
   /** A hash seed: the maps' own randomness, from the kernel's seed. */
   nextHashSeed(): number;
   /** Numbers a map, so that its header's address leads back to it. */
@@ -38,6 +48,22 @@ export interface MapAttr {
   readonly numaNode?: number;
   /** Template of a map-in-map. */
   readonly inner?: BpfMap;
+  /** Types of keys and values. */
+  readonly btf?: Btf;
+  readonly btfKeyTypeId?: number;
+  readonly btfValueTypeId?: number;
+  /** The kernel's own type of a struct_ops map's value. */
+  readonly btfVmlinuxValueTypeId?: number;
+  /** Special fields of the values, found when the map was created. */
+  readonly record?: BtfRecord;
+}
+
+/** Which of the four batch operations a map type has: its own, or loops over single operations. */
+export interface BatchOps {
+  readonly lookup?: 'buckets' | 'keys';
+  readonly lookupAndDelete?: 'buckets';
+  readonly update?: true;
+  readonly delete?: true;
 }
 
 /** Calls a program's callback with a key's and a value's offset; a result other than 0 ends the walk. */
@@ -54,12 +80,16 @@ export abstract class BpfMap {
   readonly valueSize: number;
   readonly maxEntries: number;
   readonly mapFlags: number;
+  /** Meaning by map type: number of a bloom filter's hashes, where user space sees an arena. */
+  readonly mapExtra: bigint;
   /** Set by BPF_MAP_FREEZE: no more writes from system calls. */
   frozen = false;
   /** Stands for `struct bpf_map`: what a map pointer in a program points to. Programs may not look inside. */
   readonly header: Region;
   /** Kernel-wide number, from 1. */
   readonly id: number;
+  /** Special fields of the values. */
+  readonly record: BtfRecord | undefined;
   protected readonly memory: EngineMemory;
 
   constructor(
@@ -72,6 +102,8 @@ export abstract class BpfMap {
     this.valueSize = attr.valueSize;
     this.maxEntries = attr.maxEntries;
     this.mapFlags = attr.mapFlags;
+    this.record = attr.record;
+    this.mapExtra = attr.mapExtra;
     this.memory = host.memory;
     this.header = host.memory.alloc(HEADER_SIZE, 'none');
     this.id = host.addMap(this);
@@ -113,11 +145,21 @@ export abstract class BpfMap {
     return -Errno.EOPNOTSUPP;
   }
 
-  /** System call: copies the value at `key` to `value` (`syscallValueSize` bytes). */
-  sysLookup(key: number, value: number): number {
+  /** Batch operations that there are. */
+  get batchOps(): BatchOps {
+    return {};
+  }
+
+  /** Whether the map can stand in a map of maps (`map_meta_equal` is there). */
+  get canBeInner(): boolean {
+    return true;
+  }
+
+  /** System call: copies the value at `key` to `value` (`syscallValueSize` bytes). `flags` may have BPF_F_LOCK. */
+  sysLookup(key: number, value: number, _flags = 0): number {
     const found = this.lookup(key);
     if (found === 0) return -Errno.ENOENT;
-    this.memory.u8.copyWithin(value, found, found + this.valueSize);
+    this.showValue(value, found);
     return 0;
   }
 
@@ -130,7 +172,7 @@ export abstract class BpfMap {
     return this.delete(key);
   }
 
-  sysLookupAndDelete(_key: number, _value: number): number {
+  sysLookupAndDelete(_key: number, _value: number, _flags = 0): number {
     return -Errno.ENOTSUPP;
   }
 
@@ -155,10 +197,37 @@ export abstract class BpfMap {
     this.memory.free(this.header);
   }
 
+  /** Copies a value within the map, or into it, without its special fields. */
+  protected copyValue(to: number, from: number): void {
+    if (this.record === undefined) copyBytes(this.memory, to, from, this.valueSize);
+    else this.record.copy(this.memory, to, from, this.valueSize);
+  }
+
+  /** Lets go of what a value's special fields hold (`bpf_obj_free_fields`). Locks stay as they are. */
+  protected dropFields(value: number): void {
+    if (this.record === undefined) return;
+    for (const { kind, offset, size } of this.record.fields) {
+      if ((kind & KEPT_FIELDS) !== 0) continue;
+      this.host.dropField?.(kind, value + offset);
+      this.memory.u8.fill(0, value + offset, value + offset + size);
+    }
+  }
+
+  /** Copies a value out, its special fields as zeros. */
+  protected showValue(to: number, from: number): void {
+    this.copyValue(to, from);
+    this.record?.init(this.memory, to);
+  }
+
   /** What programs may do with this map's values. */
   protected get access(): Access {
     return (this.mapFlags & MapFlag.BPF_F_RDONLY_PROG) !== 0 ? 'read' : 'readwrite';
   }
+}
+
+/** Whether an update's flags are BPF_ANY, BPF_NOEXIST or BPF_EXIST, with or without BPF_F_LOCK. */
+export function updateFlagsOk(flags: number): boolean {
+  return flags <= (UpdateFlag.BPF_EXIST | UpdateFlag.BPF_F_LOCK) && (flags & 3) !== 3;
 }
 
 /** A value's size rounded up to a multiple of 8. */
@@ -195,11 +264,6 @@ export function requireMemory(attr: MapAttr, bytes: number): void {
 }
 
 /** Throws what BPF_MAP_CREATE answers when `ok` does not hold. */
-export function requireAttr(
-  ok: boolean,
-  attr: MapAttr,
-  errno: 'EINVAL' | 'E2BIG' | 'ENOTSUPP' | 'ENOMEM',
-  why: string,
-): void {
+export function requireAttr(ok: boolean, attr: MapAttr, errno: ErrnoName, why: string): void {
   if (!ok) throw SyscallError.of(errno, `map ${attr.name} (${mapTypeName(attr.type)}): ${why}`, {});
 }
