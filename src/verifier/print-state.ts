@@ -3,6 +3,8 @@
  * `print_verifier_state`), source lines, instruction lines with the state behind them.
  */
 import type { Verifier } from './context.js';
+import { dynptrText } from './dynptr/slots.js';
+import { ITER_ACTIVE, iterDepth, iterState, iterText } from './iter/slots.js';
 import { ADD_CONST, ID_MASK, type Reg } from './reg.js';
 import {
   baseType,
@@ -21,7 +23,14 @@ import {
   SCALAR_VALUE,
 } from './reg-type.js';
 import { constValue, isConst, snumText, unumText, variableText } from './scalar/index.js';
-import { type FuncState, SLOT_SPILL, type StackSlot, type VerifierState } from './state.js';
+import {
+  type FuncState,
+  SLOT_DYNPTR,
+  SLOT_ITER,
+  SLOT_SPILL,
+  type StackSlot,
+  type VerifierState,
+} from './state.js';
 
 const asIntN = BigInt.asIntN;
 /** Log characters of slot types: invalid, spill, misc, zero, dynptr, iter, irq flag. */
@@ -78,10 +87,30 @@ function slotText(frame: FuncState, slot: StackSlot, spi: number): string {
   let types = '';
   for (let i = 0; i < 8; i++) types += SLOT_CHARS[slot.typeAt(i)] ?? '?';
   const name = ` fp${-(spi + 1) * 8}=`;
+  if (slot.typeAt(7) === SLOT_DYNPTR) return dynptrSlotText(frame, slot, spi);
+  if (slot.typeAt(7) === SLOT_ITER) return iterSlotText(slot.reg!, name);
   if (!slot.isSpilled || slot.reg === null) return name + types;
   let first = 0;
   while (slot.typeAt(first) !== SLOT_SPILL) first++;
   return name + types.slice(0, first) + regText(frame, slot.reg);
+}
+
+/** Both slots of a dynptr print as one, when the upper one's turn is. */
+function dynptrSlotText(frame: FuncState, slot: StackSlot, spi: number): string {
+  if (slot.reg!.extra2 === 1) return '';
+  const reg = frame.stack[spi + 1]!.reg!;
+  const parts: string[] = [];
+  if (reg.id !== 0) parts.push(`id=${reg.id}`);
+  if (reg.refObjId !== 0) parts.push(`ref_id=${reg.refObjId}`);
+  if (reg.extra2 !== 0) parts.push(`dynptr_id=${reg.extra2}`);
+  return ` fp${-(spi + 2) * 8}=dynptr_${dynptrText(reg.extra)}(${parts.join(',')})`;
+}
+
+function iterSlotText(reg: Reg, name: string): string {
+  if (reg.refObjId === 0) return '';
+  const state = iterState(reg) === ITER_ACTIVE ? 'active' : 'drained';
+  const type = `iter_${iterText(reg.btf!, reg.btfId)}`;
+  return `${name}${type}(ref_id=${reg.refObjId},state=${state},depth=${iterDepth(reg)})`;
 }
 
 /** Writes the state of one frame; only what changed since the last time, unless `all`. */

@@ -35,9 +35,9 @@ export class Reg extends Scalar {
   off = 0;
   map: MapView | null = null;
   btf: Btf | null = null;
-  /** What the type says: packet range, memory size, BTF type id, or subprogram. */
+  /** What the type says: packet range, memory size, BTF type id, subprogram, kind of dynptr or of interrupt flag. */
   extra = 0;
-  /** Id of the inner map, or of the dynptr that memory belongs to. */
+  /** Id of the inner map, or of the dynptr that memory belongs to; of a dynptr 1 for its first slot; an iterator's state. */
   extra2 = 0;
   id = 0;
   refObjId = 0;
@@ -75,6 +75,14 @@ export class Reg extends Scalar {
 
   set subprog(index: number) {
     this.extra = index;
+  }
+
+  get dynptrId(): number {
+    return this.extra2;
+  }
+
+  set dynptrId(id: number) {
+    this.extra2 = id;
   }
 
   get mapUid(): number {

@@ -6,6 +6,7 @@
 import { BPF_MEM, BPF_ST, bpfClass, bpfMode } from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import type { Verifier } from './context.js';
+import { destroyDynptrAt } from './dynptr/slots.js';
 import { ERRNO } from './errno.js';
 import { checkFastcallContract } from './fastcall.js';
 import { markChainPrecision } from './precision.js';
@@ -18,6 +19,7 @@ import {
   type FuncState,
   MAX_BPF_STACK,
   REG_SIZE,
+  SLOT_DYNPTR,
   SLOT_INVALID,
   SLOT_MISC,
   SLOT_SPILL,
@@ -111,6 +113,7 @@ function writeFixed(
   const reg = valueRegno >= 0 ? v.reg(valueRegno) : null;
   const aligned = (off & 7) === 0;
   if (aligned && size === REG_SIZE) v.liveness.markWrite(frame.frameno, spi);
+  destroyDynptrAt(v, frame, spi);
   checkFastcallContract(v, frame.subprog, insnIdx, off);
   v.markSlotScratched(spi);
   if (reg !== null && aligned && reg.type === SCALAR_VALUE) {
@@ -159,7 +162,7 @@ function writeData(
   valueRegno: number,
   insn: Insn,
 ): void {
-  if (slot.isSpilled) slot.types = scrubbed(slot.types);
+  if (slot.isSpecial) slot.types = scrubbed(slot.types);
   let type = SLOT_MISC;
   if (reg !== null ? isNullScalar(reg) : isStore(insn) && insn.imm === 0) {
     if (valueRegno >= 0) markChainPrecision(v, valueRegno);
@@ -183,6 +186,7 @@ function writeVariable(
   const value = valueRegno >= 0 ? v.reg(valueRegno) : null;
   const writesZero = value !== null ? isNullScalar(value) : isStore(insn) && insn.imm === 0;
   let zeroUsed = false;
+  for (let i = min; i < max; i++) destroyDynptrAt(v, frame, spiOf(i));
   checkFastcallContract(v, frame.subprog, insnIdx, min);
   for (let i = min; i < max; i++) {
     const spi = spiOf(i);
@@ -330,6 +334,7 @@ export function checkStackRangeInitialized(
     min = constNumber(reg) + off;
     max = min;
     if (raw?.rawMode === true) {
+      keepDynptrs(v, v.frameOf(reg), min, size);
       raw.size = size;
       raw.regno = regno;
       return;
@@ -339,19 +344,36 @@ export function checkStackRangeInitialized(
     max = smaxNumber(reg) + off;
   }
   const frame = v.frameOf(reg);
-  for (let i = min; i < max + size; i++) touchByte(v, frame, reg, i, write);
+  for (let i = min; i < max + size; i++) {
+    if (!touchByte(v, frame, reg, i, write)) cannotRead(v, reg, regno, min, i - min, size);
+  }
 }
 
-/** One byte of a helper's access: privileged programs may hand over anything. */
-function touchByte(v: Verifier, frame: FuncState, reg: Reg, off: number, write: boolean): void {
+/** What a helper fills byte by byte holds no dynptr. */
+function keepDynptrs(v: Verifier, frame: FuncState, min: number, size: number): void {
+  for (let i = min; i < min + size; i++) {
+    if (frame.stack[spiOf(i)]?.typeAt(byteOf(i)) !== SLOT_DYNPTR) continue;
+    v.denied(`potential write to dynptr at off=${i} disallowed`);
+  }
+}
+
+function cannotRead(v: Verifier, reg: Reg, regno: number, min: number, at: number, size: number): never {
+  if (isConst(reg)) v.denied(`invalid read from stack R${regno} off ${min}+${at} size ${size}`);
+  v.denied(`invalid read from stack R${regno} var_off ${tnumText(reg)}+${at} size ${size}`);
+}
+
+/** One byte of a helper's access: privileged programs may hand over anything but what is the kernel's. */
+function touchByte(v: Verifier, frame: FuncState, reg: Reg, off: number, write: boolean): boolean {
   const spi = spiOf(off);
   const slot = frame.stack[spi];
   if (slot === undefined) v.reject(ERRNO.EFAULT, 'allocated_stack too small');
   const type = slot.typeAt(byteOf(off));
   if (type === SLOT_ZERO || type === SLOT_INVALID) {
     if (write) slot.setType(byteOf(off), SLOT_MISC);
-  } else if (type !== SLOT_MISC && slot.isSpilled && write) {
-    slot.types = scrubbed(slot.types);
+  } else if (type !== SLOT_MISC) {
+    if (!slot.isSpilled) return false;
+    if (write) slot.types = scrubbed(slot.types);
   }
   v.liveness.markRead(reg.frameno, v.insnIdx, spi);
+  return true;
 }

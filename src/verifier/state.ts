@@ -17,15 +17,22 @@ export const SLOT_INVALID = 0;
 export const SLOT_SPILL = 1;
 export const SLOT_MISC = 2;
 export const SLOT_ZERO = 3;
+/** Objects of the verifier's own on the stack; every byte of their slots, never some. */
+export const SLOT_DYNPTR = 4;
+export const SLOT_ITER = 5;
+export const SLOT_IRQ_FLAG = 6;
 
 /** Eight bytes of one kind, a nibble each, byte 0 (the lowest address is byte 7's) in the low nibble. */
 export const ALL_SPILL = 0x11111111;
 export const ALL_MISC = 0x22222222;
 export const ALL_ZERO = 0x33333333;
+export const ALL_DYNPTR = 0x44444444;
+export const ALL_ITER = 0x55555555;
+export const ALL_IRQ_FLAG = 0x66666666;
 
 /**
  * Eight bytes of stack. Byte `i` of the kernel's `slot_type` is nibble `i`; as there, index 7 is the byte
- * at the slot's lowest address. `reg` is meaningful while byte 7 is spilled.
+ * at the slot's lowest address. `reg` is meaningful while byte 7 is spilled, or part of a dynptr, an iterator or a flag.
  */
 export class StackSlot {
   types = 0;
@@ -43,6 +50,12 @@ export class StackSlot {
   /** `is_spilled_reg`. */
   get isSpilled(): boolean {
     return this.types >>> 28 === SLOT_SPILL;
+  }
+
+  /** `is_stack_slot_special`: `reg` means something. */
+  get isSpecial(): boolean {
+    const type = this.types >>> 28;
+    return type === SLOT_SPILL || type >= SLOT_DYNPTR;
   }
 }
 
@@ -102,7 +115,7 @@ function cloneFuncState(src: FuncState): FuncState {
     const from = stack[i]!;
     const to = new StackSlot();
     to.types = from.types;
-    if (from.reg !== null && from.isSpilled) to.reg = cloneReg(from.reg);
+    if (from.reg !== null && from.isSpecial) to.reg = cloneReg(from.reg);
     dst.stack.push(to);
   }
   dst.callsite = src.callsite;
@@ -128,6 +141,10 @@ export function setSpilledReg(slot: StackSlot, reg: Reg): Reg {
 export const REF_PTR = 1 << 1;
 export const REF_IRQ = 1 << 2;
 export const REF_LOCK = 1 << 3;
+export const REF_RES_LOCK = 1 << 4;
+export const REF_RES_LOCK_IRQ = 1 << 5;
+/** Locks of any kind. */
+export const REF_ANY_LOCK = REF_LOCK | REF_RES_LOCK | REF_RES_LOCK_IRQ;
 
 /** A reference or lock that is held. Never changed once made: copies of a state share it. */
 export interface RefState {

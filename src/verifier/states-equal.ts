@@ -3,6 +3,7 @@
  * rests on of Linux 6.18 (kernel/bpf/verifier.c), for privileged programs.
  */
 import type { Verifier } from './context.js';
+import { iterState } from './iter/slots.js';
 import { ADD_CONST, markUnknown, Reg, sameShape } from './reg.js';
 import {
   baseType,
@@ -23,7 +24,10 @@ import {
   ALL_SPILL,
   type FuncState,
   frameInsnIdx,
+  SLOT_DYNPTR,
   SLOT_INVALID,
+  SLOT_IRQ_FLAG,
+  SLOT_ITER,
   SLOT_MISC,
   SLOT_SPILL,
   SLOT_ZERO,
@@ -179,9 +183,18 @@ function slotSafe(old: StackSlot, cur: StackSlot | undefined, exact: Exactness):
     if (type !== curType) return false;
     if (byte !== 7) continue;
     if (type === SLOT_SPILL) return regSafe(old.reg!, cur.reg!, exact);
-    if (type !== SLOT_ZERO) return false;
+    if (type !== SLOT_ZERO) return objectSafe(type, old.reg!, cur.reg!);
   }
   return true;
+}
+
+/** The same kind of object, in the same state. How often an iterator went round does not matter. */
+function objectSafe(type: number, old: Reg, cur: Reg): boolean {
+  if (!ids.matches(old.refObjId, cur.refObjId)) return false;
+  if (old.extra !== cur.extra) return false;
+  if (type === SLOT_DYNPTR) return old.extra2 === cur.extra2;
+  if (type === SLOT_ITER) return old.btf === cur.btf && iterState(old) === iterState(cur);
+  return type === SLOT_IRQ_FLAG;
 }
 
 function refsSafe(old: VerifierState, cur: VerifierState): boolean {
