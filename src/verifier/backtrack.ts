@@ -8,6 +8,7 @@ import { isSyncCallbackCall } from './callback-kinds.js';
 import { mayLeave } from './cfg.js';
 import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
+import { CALLS_CALLBACK } from './insn-facts.js';
 import {
   flagsFrame,
   flagsSpi,
@@ -183,7 +184,7 @@ function enterLeft(v: Verifier): void {
 /** Into a function that returned. */
 function traceExit(v: Verifier, subseq: number): void {
   const { bt } = v;
-  if (subseq >= 0 && v.aux[subseq]!.callsCallback) bt.regs[bt.frame]! &= ~ARG_REGS;
+  if (subseq >= 0 && v.aux.has(subseq, CALLS_CALLBACK)) bt.regs[bt.frame]! &= ~ARG_REGS;
   expectNone(v, bt.regs[bt.frame]! & ARG_REGS, 'backtracking exit unexpected regs');
   const wantsResult = subseq >= 1 && isPseudoCall(v.insns[subseq - 1]!) && bt.hasReg(0);
   bt.clearReg(0);

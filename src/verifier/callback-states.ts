@@ -24,7 +24,7 @@ function setMapPointer(reg: Reg, type: number, map: MapView): void {
 
 /** `callback(map, key, value, ctx)` of `bpf_for_each_map_elem`. */
 export function setMapElemState(v: Verifier, caller: FuncState, callee: FuncState, insnIdx: number): void {
-  const map = v.aux[insnIdx]!.callMap!;
+  const map = v.aux.of(insnIdx).callMap!;
   if (!ITERABLE.has(map.type)) v.reject(ERRNO.ENOTSUPP, 'callback function not allowed for map');
   copyReg(callee.regs[1]!, caller.regs[1]!);
   setMapPointer(callee.regs[2]!, PTR_TO_MAP_KEY, caller.regs[1]!.map!);

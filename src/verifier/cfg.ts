@@ -26,6 +26,7 @@ import { isAsyncCallbackCall, isSyncCallbackCall } from './callback-kinds.js';
 import type { Subprog, Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import { helperChangesPacket, helperMightSleep } from './helper-traits.js';
+import { CALLS_CALLBACK, FORCE_CHECKPOINT, JMP_POINT, PRUNE_POINT } from './insn-facts.js';
 import { isHelperCall, isPseudoFunc } from './subprogs.js';
 
 const DISCOVERED = 0x10;
@@ -137,13 +138,10 @@ class CfgWalk {
 
   #visitCallInsn(t: number, insn: Insn): boolean {
     const v = this.#v;
-    const aux = v.aux[t]!;
-    if (isAsyncCallbackCall(insn)) aux.prunePoint = true;
+    const { aux } = v;
+    if (isAsyncCallbackCall(insn)) aux.set(t, PRUNE_POINT);
     if (isSyncCallbackCall(insn)) {
-      aux.callsCallback = true;
-      aux.forceCheckpoint = true;
-      aux.prunePoint = true;
-      aux.jmpPoint = true;
+      aux.set(t, CALLS_CALLBACK | FORCE_CHECKPOINT | PRUNE_POINT | JMP_POINT);
     }
     if (isHelperCall(insn)) {
       if (helperMightSleep(v, insn.imm)) v.subprogAt(t).mightSleep = true;
@@ -176,9 +174,9 @@ class CfgWalk {
   }
 
   #visitCond(t: number, insn: Insn): boolean {
-    const aux = this.#v.aux[t]!;
-    aux.prunePoint = true;
-    if (insn.code === (BPF_JMP | BPF_JCOND) && insn.src === 0) aux.forceCheckpoint = true;
+    const { aux } = this.#v;
+    aux.set(t, PRUNE_POINT);
+    if (insn.code === (BPF_JMP | BPF_JCOND) && insn.src === 0) aux.set(t, FORCE_CHECKPOINT);
     if (this.#push(t, t + 1, FALLTHROUGH)) return KEEP;
     return this.#push(t, t + insn.off + 1, BRANCH);
   }
@@ -205,13 +203,11 @@ class CfgWalk {
   }
 
   #markPrune(i: number): void {
-    const aux = this.#v.aux[i];
-    if (aux !== undefined) aux.prunePoint = true;
+    this.#v.aux.set(i, PRUNE_POINT);
   }
 
   #markJmp(i: number): void {
-    const aux = this.#v.aux[i];
-    if (aux !== undefined) aux.jmpPoint = true;
+    this.#v.aux.set(i, JMP_POINT);
   }
 }
 
@@ -290,7 +286,7 @@ export function computeScc(v: Verifier): void {
       for (let t = -1; t !== w; ) {
         t = stack.pop()!;
         low[t] = offStack;
-        if (assign) aux[t]!.scc = nextScc;
+        if (assign) aux.scc[t] = nextScc;
       }
       if (assign) nextScc++;
     }

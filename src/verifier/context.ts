@@ -17,44 +17,15 @@ import {
   RT_CONFIG,
 } from './env/index.js';
 import { ERRNO } from './errno.js';
+import { InsnFacts } from './insn-facts.js';
 import type { StackLiveness } from './live-stack.js';
 import { VerifierLog } from './log.js';
 import { MapView } from './map-view.js';
 import { Reg } from './reg.js';
-import { NOT_INIT } from './reg-type.js';
 import { type FuncState, type HistoryEntry, type LinkedReg, type StateNode, VerifierState } from './state.js';
 import type { Successors } from './successors.js';
 import type { VerifyRequest } from './types.js';
 import { Rejection, Unsupported } from './verdict.js';
-
-/** What is known of an instruction slot, whatever the path. */
-export class InsnAux {
-  prunePoint = false;
-  jmpPoint = false;
-  forceCheckpoint = false;
-  callsCallback = false;
-  fastcallPattern = false;
-  fastcallSpills = 0;
-  /** Type of pointer that the instruction loads or stores through. */
-  ptrType = NOT_INIT;
-  /** Strongly connected component; 0 where there is no loop. */
-  scc = 0;
-  /** Registers that may be read before they are written, from here on, a bit each. */
-  liveRegs = 0;
-  mapIndex = -1;
-  mapOff = 0;
-  /** Map that `bpf_for_each_map_elem` was last called with. */
-  callMap: MapView | null = null;
-  /** For `LD_IMM64` of a kernel symbol. */
-  btfVarType = NOT_INIT;
-  btfVarExtra = 0;
-  /** `bpf_loop` could be inlined: always the same callback, and no flags. */
-  loopInline: 'unknown' | 'yes' | 'no' = 'unknown';
-  loopSubprog = -1;
-  /** Some path came by. */
-  seen = false;
-  reservedChecked = false;
-}
 
 /** An argument of a function as its BTF describes it. */
 export interface FuncArg {
@@ -124,7 +95,7 @@ export class Verifier {
   readonly allMaps: readonly MapView[];
   /** Maps that the program names, in order of their first use. */
   readonly usedMaps: MapView[] = [];
-  readonly aux: InsnAux[];
+  readonly aux: InsnFacts;
   subprogs: Subprog[] = [];
   /** Instructions of each subprogram in postorder, one subprogram after the other. */
   postorder = new Int32Array(0);
@@ -200,7 +171,7 @@ export class Verifier {
     this.btf = request.btf;
     this.log = new VerifierLog(request.logLevel ?? 0, quiet);
     this.allMaps = (request.maps ?? []).map((map) => new MapView(map));
-    this.aux = Array.from(request.insns, () => new InsnAux());
+    this.aux = new InsnFacts(request.insns.length);
   }
 
   get frame(): FuncState {

@@ -7,6 +7,7 @@ import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
+import { SEEN } from './insn-facts.js';
 import { isPseudoFunc } from './subprogs.js';
 
 export const isMayGoto = (insn: Insn): boolean => insn.code === (C.BPF_JMP | C.BPF_JCOND) && insn.src === 0;
@@ -15,7 +16,7 @@ const isLdImm64 = (insn: Insn | undefined): boolean => insn?.code === (C.BPF_LD 
 
 /** Some path came by. */
 export const isLive = (v: Verifier, i: number): boolean =>
-  v.aux[i]!.seen || (i > 0 && isLdImm64(v.insns[i - 1]) && v.aux[i - 1]!.seen);
+  v.aux.has(i, SEEN) || (i > 0 && isLdImm64(v.insns[i - 1]) && v.aux.has(i - 1, SEEN));
 
 /** 1 for what is left once dead code and jumps to the next instruction are removed. */
 export function remainingInsns(v: Verifier): Uint8Array {

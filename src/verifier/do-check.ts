@@ -13,6 +13,7 @@ import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import { prepareArgs } from './func-args.js';
 import { checkHelperCall } from './helper-call.js';
+import { JMP_POINT, PRUNE_POINT, RESERVED_CHECKED, SEEN } from './insn-facts.js';
 import { insnText } from './insn-text.js';
 import { checkLdAbs, checkLdImm } from './ld.js';
 import { checkAtomic, checkLoad, checkStore, checkStoreImm } from './mem-access.js';
@@ -99,7 +100,7 @@ const isUnsupportedArg = (error: unknown): boolean =>
   typeof error === 'object' && error !== null && 'feature' in error;
 
 function explore(v: Verifier): void {
-  const { insns, log } = v;
+  const { insns, log, aux } = v;
   let printState = false;
   let prevInsn = -1;
   for (;;) {
@@ -114,13 +115,13 @@ function explore(v: Verifier): void {
     const { state } = v;
     state.lastInsnIdx = v.prevInsnIdx;
     state.insnIdx = v.insnIdx;
-    const aux = v.aux[v.insnIdx]!;
+    const flags = aux.flags[v.insnIdx]!;
     let ends = false;
-    if (aux.prunePoint && isStateVisited(v, v.insnIdx)) {
+    if ((flags & PRUNE_POINT) !== 0 && isStateVisited(v, v.insnIdx)) {
       if (log.verbose) writeSafe(v, printState);
       ends = true;
     } else {
-      if (aux.jmpPoint) v.pushHistory(state, 0, null);
+      if ((flags & JMP_POINT) !== 0) v.pushHistory(state, 0, null);
       if (log.chatty && printState) {
         log.write(`\nfrom ${v.prevInsnIdx} to ${v.insnIdx}:`);
         writeState(v, state, state.curframe, true);
@@ -128,7 +129,7 @@ function explore(v: Verifier): void {
       }
       if (log.verbose) writeInsn(v);
       prevInsn = v.insnIdx;
-      aux.seen = true;
+      aux.set(v.insnIdx, SEEN);
       v.liveness.beginInsn(v.insnIdx);
       const outcome = checkInsn(v, insns[v.insnIdx]!);
       v.liveness.commitInsn();
@@ -198,11 +199,11 @@ function checkInsn(v: Verifier, insn: Insn): number {
 
 /** Reserved fields do not change from one visit to the next. */
 function checkReservedOnce(v: Verifier, insn: Insn): void {
-  const aux = v.aux[v.insnIdx]!;
-  if (aux.reservedChecked) return;
+  const { aux, insnIdx } = v;
+  if (aux.has(insnIdx, RESERVED_CHECKED)) return;
   const problem = checkReserved(insn);
   if (problem !== undefined) v.invalid(problem);
-  aux.reservedChecked = true;
+  aux.set(insnIdx, RESERVED_CHECKED);
 }
 
 function checkLd(v: Verifier, insn: Insn): void {

@@ -7,6 +7,7 @@ import { BPF_CALL, BPF_DW, BPF_JMP, BPF_LDX, BPF_MEM, BPF_STX } from '../isa/con
 import type { Insn } from '../isa/insn.js';
 import type { Subprog, Verifier } from './context.js';
 import { programProto } from './helper-traits.js';
+import { FASTCALL_PATTERN } from './insn-facts.js';
 import { isHelperCall } from './subprogs.js';
 
 const SPILL = BPF_STX | BPF_MEM | BPF_DW;
@@ -43,12 +44,12 @@ function markAround(v: Verifier, subprog: Subprog, call: number, lowest: number)
     if (stx === undefined || ldx === undefined || !isPair(stx, ldx, off)) break;
     if ((expected & (1 << stx.src)) === 0) break;
     expected &= ~(1 << stx.src);
-    v.aux[call - pairs - 1]!.fastcallPattern = true;
-    v.aux[call + pairs + 1]!.fastcallPattern = true;
+    v.aux.set(call - pairs - 1, FASTCALL_PATTERN);
+    v.aux.set(call + pairs + 1, FASTCALL_PATTERN);
     pairs++;
   }
   if (pairs === 0) return;
-  if (proto.allowFastcall) v.aux[call]!.fastcallSpills = pairs;
+  if (proto.allowFastcall) v.aux.of(call).fastcallSpills = pairs;
   else subprog.keepFastcallStack = true;
   subprog.fastcallStackOff = Math.min(subprog.fastcallStackOff, lowest + 8 * pairs);
 }
@@ -68,20 +69,21 @@ function isPair(stx: Insn, ldx: Insn, off: number): boolean {
 /** An access below the pattern's slots from elsewhere forbids the rewrite (`check_fastcall_stack_contract`). */
 export function checkFastcallContract(v: Verifier, subprogIndex: number, insn: number, off: number): void {
   const subprog = v.subprogs[subprogIndex]!;
-  if (subprog.fastcallStackOff <= off || v.aux[insn]!.fastcallPattern) return;
+  if (subprog.fastcallStackOff <= off || v.aux.has(insn, FASTCALL_PATTERN)) return;
   subprog.fastcallStackOff = NEVER;
   const end = v.subprogEnd(subprogIndex);
-  for (let i = subprog.start; i < end; i++) {
-    v.aux[i]!.fastcallSpills = 0;
-    v.aux[i]!.fastcallPattern = false;
-  }
+  for (let i = subprog.start; i < end; i++) v.aux.flags[i]! &= ~FASTCALL_PATTERN;
+  for (const [i, aux] of v.aux.others) if (i >= subprog.start && i < end) aux.fastcallSpills = 0;
 }
 
 /** Stack depth without what can be taken out (`remove_fastcall_spills_fills`). */
 export function shrinkFastcallStack(v: Verifier): void {
   v.subprogs.forEach((subprog, s) => {
     let modified = false;
-    for (let i = subprog.start; i < v.subprogEnd(s); i++) if (v.aux[i]!.fastcallSpills > 0) modified = true;
+    const end = v.subprogEnd(s);
+    for (const [i, aux] of v.aux.others) {
+      if (i >= subprog.start && i < end && aux.fastcallSpills > 0) modified = true;
+    }
     if (modified && !subprog.keepFastcallStack) subprog.stackDepth = -subprog.fastcallStackOff;
   });
 }

@@ -18,8 +18,11 @@ export function finalStackDepths(v: Verifier): number[] {
     if (!isLive(v, start)) return;
     let inlinesLoop = false;
     let mayGoto = false;
-    for (let i = start; i < v.subprogEnd(s); i++) {
-      if (v.aux[i]!.loopInline === 'yes') inlinesLoop = true;
+    const end = v.subprogEnd(s);
+    for (const [i, aux] of v.aux.others) {
+      if (i >= start && i < end && aux.loopInline === 'yes') inlinesLoop = true;
+    }
+    for (let i = start; i < end; i++) {
       if (remains[i] === 1 && isMayGoto(v.insns[i]!)) mayGoto = true;
     }
     let depth = stackDepth;

@@ -86,7 +86,7 @@ function recordMap(v: Verifier, proto: HelperProto, meta: CallMeta): void {
   if ((map.mapFlags & MapFlag.BPF_F_RDONLY_PROG) !== 0 && WRITES_MAP.has(proto.name)) {
     v.denied('write into map forbidden');
   }
-  v.aux[v.insnIdx]!.callMap = map;
+  v.aux.of(v.insnIdx).callMap = map;
 }
 
 /** The index of a tail call is worth knowing exactly. */
@@ -145,7 +145,7 @@ function simulateLoop(v: Verifier, insn: Insn, meta: CallMeta): void {
 
 /** Whether the loop could be inlined is found out on the way; its flags then count as needed. */
 function noteLoop(v: Verifier, subprog: number): void {
-  const aux = v.aux[v.insnIdx]!;
+  const aux = v.aux.of(v.insnIdx);
   if (aux.loopInline === 'no') return;
   const noFlags = isNullScalar(v.reg(4));
   if (noFlags) markChainPrecision(v, 4);

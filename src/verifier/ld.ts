@@ -33,7 +33,7 @@ export function checkLdImm(v: Verifier, insn: Insn): void {
     dst.subprog = index;
     return;
   }
-  const aux = v.aux[v.insnIdx]!;
+  const aux = v.aux.of(v.insnIdx);
   dst.map = v.usedMaps[aux.mapIndex]!;
   if (insn.src === C.BPF_PSEUDO_MAP_VALUE || insn.src === C.BPF_PSEUDO_MAP_IDX_VALUE) {
     dst.type = PTR_TO_MAP_VALUE;

@@ -30,7 +30,7 @@ export function collectLinked(v: Verifier, linkId: number, found: LinkedReg[]): 
   const { state } = v;
   for (let i = state.curframe; i >= 0; i--) {
     const { regs, stack } = state.frames[i]!;
-    const { liveRegs } = v.aux[frameInsnIdx(state, i)]!;
+    const liveRegs = v.aux.liveRegs[frameInsnIdx(state, i)]!;
     for (let r = 0; r < 10; r++) {
       if ((liveRegs & (1 << r)) !== 0) collect(found, regs[r]!, id, i, r, true);
     }

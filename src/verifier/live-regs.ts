@@ -13,16 +13,16 @@ import { isHelperCall } from './subprogs.js';
 const CALLER_SAVED = 0x3f;
 const ALL = 0xffff;
 
-/** Fills `aux[].liveRegs`. */
+/** Fills `aux.liveRegs`. */
 export function computeLiveRegisters(v: Verifier): void {
   const { insns, postorder, postorderCount, successors } = v;
   const use = new Uint16Array(insns.length);
   const def = new Uint16Array(insns.length);
-  const before = new Uint16Array(insns.length);
-  insns.forEach((insn, i) => {
-    use[i] = usedRegs(v, insn);
-    def[i] = definedRegs(insn);
-  });
+  const before = v.aux.liveRegs;
+  for (let i = 0; i < insns.length; i++) {
+    use[i] = usedRegs(v, insns[i]!);
+    def[i] = definedRegs(insns[i]!);
+  }
   for (let changed = true; changed; ) {
     changed = false;
     for (let i = 0; i < postorderCount; i++) {
@@ -36,14 +36,14 @@ export function computeLiveRegisters(v: Verifier): void {
       changed = true;
     }
   }
-  for (let i = 0; i < insns.length; i++) v.aux[i]!.liveRegs = before[i]!;
   if (v.log.chatty) writeLiveRegs(v);
 }
 
 function writeLiveRegs(v: Verifier): void {
   v.log.write('Live regs before insn:\n');
   for (let i = 0; i < v.insns.length; i++) {
-    const { scc, liveRegs } = v.aux[i]!;
+    const scc = v.aux.scc[i]!;
+    const liveRegs = v.aux.liveRegs[i]!;
     let text = scc === 0 ? '    ' : `${`${scc}`.padStart(3)} `;
     text += `${`${i}`.padStart(3)}: `;
     for (let reg = 0; reg < 10; reg++) text += (liveRegs & (1 << reg)) === 0 ? '.' : `${reg}`;

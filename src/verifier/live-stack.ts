@@ -2,6 +2,7 @@
  * Which stack slots may still be read, before each instruction: gathered while paths are simulated, per
  * chain of calls, and brought to a fixed point when a path ends. Models kernel/bpf/liveness.c of Linux 6.18.
  */
+import { CALLS_CALLBACK, type InsnFacts, PRUNE_POINT } from './insn-facts.js';
 import type { VerifierLog } from './log.js';
 import { MAX_CALL_FRAMES, type VerifierState } from './state.js';
 import type { Successors } from './successors.js';
@@ -109,7 +110,7 @@ class FuncInstance {
 export interface LivenessHost {
   readonly state: VerifierState;
   readonly log: VerifierLog;
-  readonly aux: readonly { readonly callsCallback: boolean; readonly prunePoint: boolean }[];
+  readonly aux: InsnFacts;
   readonly subprogs: readonly { readonly start: number; readonly postorderStart: number }[];
   readonly postorder: Int32Array;
   readonly postorderCount: number;
@@ -211,7 +212,7 @@ export class StackLiveness {
     if (isLiveBefore(instance, this.#queryInsn, frame, spi)) return true;
     for (; instance.depth > frame; instance = instance.parent!) {
       const { callsite, parent } = instance;
-      const at = this.#v.aux[callsite]!.callsCallback ? callsite : callsite + 1;
+      const at = this.#v.aux.has(callsite, CALLS_CALLBACK) ? callsite : callsite + 1;
       if (isLiveBefore(parent!, at, frame, spi)) return true;
     }
     return false;
@@ -371,7 +372,7 @@ export class StackLiveness {
     const at = (insn - instance.start) * STRIDE;
     const touches =
       (masks[at + READ]! | masks[at + READ + 1]! | masks[at + WRITE]! | masks[at + WRITE + 1]!) !== 0;
-    if (!touches && insn !== instance.start && !this.#v.aux[insn]!.prunePoint) return;
+    if (!touches && insn !== instance.start && !this.#v.aux.has(insn, PRUNE_POINT)) return;
     const where = `(${instance.chainText}) frame ${frame} insn ${insn} `;
     const change = (what: string, word: number, low: number, high: number): void => {
       const oldLow = masks[at + word]!;

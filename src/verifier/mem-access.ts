@@ -285,10 +285,10 @@ const isMemOrBtf = (type: number): boolean => {
 
 /** Remembers what an instruction loads or stores through; some kinds exclude others. */
 function saveAuxType(v: Verifier, type: number, trustMayDiffer: boolean): void {
-  const aux = v.aux[v.insnIdx]!;
-  const previous = aux.ptrType;
+  const { ptrType } = v.aux;
+  const previous = ptrType[v.insnIdx]!;
   if (previous === NOT_INIT) {
-    aux.ptrType = type;
+    ptrType[v.insnIdx] = type;
     return;
   }
   if (type === previous || (mixes(type) && mixes(previous))) return;
@@ -296,7 +296,8 @@ function saveAuxType(v: Verifier, type: number, trustMayDiffer: boolean): void {
     v.invalid('same insn cannot be used with different pointers');
   }
   const mem = baseType(type) === PTR_TO_MEM || baseType(previous) === PTR_TO_MEM;
-  aux.ptrType = (mem ? PTR_TO_MEM : PTR_TO_BTF_ID) | ((type | previous) & (PTR_UNTRUSTED | MEM_RDONLY));
+  ptrType[v.insnIdx] =
+    (mem ? PTR_TO_MEM : PTR_TO_BTF_ID) | ((type | previous) & (PTR_UNTRUSTED | MEM_RDONLY));
 }
 
 /** `dst = *(size *)(src + off)` (`check_load_mem`). */

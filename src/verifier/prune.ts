@@ -5,6 +5,7 @@
  */
 import { BPF_JCOND, BPF_JMP } from '../isa/constants.js';
 import type { Verifier } from './context.js';
+import { CALLS_CALLBACK, FORCE_CHECKPOINT, JMP_POINT } from './insn-facts.js';
 import { markAllScalarsImprecise } from './precision.js';
 import { writeLine, writeState } from './print-state.js';
 import { markNotInit, markUnknown, type Reg } from './reg.js';
@@ -46,7 +47,7 @@ function cleanState(v: Verifier, state: VerifierState): void {
   v.liveness.startQuery(state);
   state.cleaned = true;
   state.frames.forEach((frame, i) => {
-    const { liveRegs } = v.aux[frameInsnIdx(state, i)]!;
+    const liveRegs = v.aux.liveRegs[frameInsnIdx(state, i)]!;
     for (let r = 0; r < 10; r++) if ((liveRegs & (1 << r)) === 0) markNotInit(frame.regs[r]!);
     frame.stack.forEach((slot, spi) => {
       if (v.liveness.isAlive(frame.frameno, spi)) return;
@@ -75,8 +76,8 @@ const HIT_LOOP = 2;
  */
 export function isStateVisited(v: Verifier, insn: number): boolean {
   const cur = v.state;
-  const aux = v.aux[insn]!;
-  const force = v.testStateFreq || aux.forceCheckpoint || cur.history.length > MAX_HISTORY;
+  const forced = v.aux.has(insn, FORCE_CHECKPOINT);
+  const force = v.testStateFreq || forced || cur.history.length > MAX_HISTORY;
   let add =
     force || (v.jmpsProcessed - v.prevJmpsProcessed >= 2 && v.insnProcessed - v.prevInsnProcessed >= 8);
   const bucket = bucketOf(v, insn);
@@ -103,7 +104,7 @@ export function isStateVisited(v: Verifier, insn: number): boolean {
       return true;
     }
     if (add) node.missCount++;
-    const patience = aux.forceCheckpoint && state.branches > 0 ? 64 : 3;
+    const patience = forced && state.branches > 0 ? 64 : 3;
     if (node.missCount > node.hitCount * patience + patience) evict(v, bucket, i);
   }
   if (v.maxStatesPerInsn < count) v.maxStatesPerInsn = count;
@@ -125,7 +126,7 @@ function compareUnfinished(v: Verifier, state: VerifierState, insn: number): num
   if (code.code === (BPF_JMP | BPF_JCOND) && code.src === 0) {
     if (state.mayGotoDepth !== cur.mayGotoDepth && statesEqual(v, state, cur, RANGE_WITHIN)) return HIT_LOOP;
   }
-  if (v.aux[insn]!.callsCallback) return statesEqual(v, state, cur, RANGE_WITHIN) ? HIT : MISS;
+  if (v.aux.has(insn, CALLS_CALLBACK)) return statesEqual(v, state, cur, RANGE_WITHIN) ? HIT : MISS;
   if (
     maybeLooping(state, cur) &&
     statesEqual(v, state, cur, EXACT) &&
@@ -145,7 +146,7 @@ function compareUnfinished(v: Verifier, state: VerifierState, insn: number): num
 
 function takeHit(v: Verifier, state: VerifierState, insn: number, loop: boolean): void {
   const cur = v.state;
-  if (v.aux[v.insnIdx]!.jmpPoint) v.pushHistory(cur, 0, null);
+  if (v.aux.has(v.insnIdx, JMP_POINT)) v.pushHistory(cur, 0, null);
   propagatePrecision(v, state, cur);
   if (!loop) return;
   const backedge = cloneState(cur);

@@ -32,7 +32,7 @@ function resolve(v: Verifier, i: number): void {
       return;
     case C.BPF_PSEUDO_MAP_FD:
     case C.BPF_PSEUDO_MAP_IDX:
-      v.aux[i]!.mapIndex = useMap(v, insn.imm);
+      v.aux.of(i).mapIndex = useMap(v, insn.imm);
       return;
     case C.BPF_PSEUDO_MAP_VALUE:
     case C.BPF_PSEUDO_MAP_IDX_VALUE:
@@ -43,7 +43,7 @@ function resolve(v: Verifier, i: number): void {
 }
 
 function resolveValue(v: Verifier, i: number): void {
-  const aux = v.aux[i]!;
+  const aux = v.aux.of(i);
   aux.mapIndex = useMap(v, v.insns[i]!.imm);
   const map = v.usedMaps[aux.mapIndex]!;
   const off = v.insns[i + 1]!.imm >>> 0;

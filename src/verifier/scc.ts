@@ -16,7 +16,7 @@ function chainOf(v: Verifier, state: VerifierState): string | undefined {
   let key = '';
   for (let i = 0; i < state.frames.length; i++) {
     const insn = frameInsnIdx(state, i);
-    const { scc } = v.aux[insn]!;
+    const scc = v.aux.scc[insn]!;
     if (scc !== 0) return `${key}${scc}`;
     key += `${insn},`;
   }

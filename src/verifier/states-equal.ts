@@ -217,7 +217,7 @@ function refsSafe(old: VerifierState, cur: VerifierState): boolean {
 
 function framesSafe(v: Verifier, old: FuncState, cur: FuncState, insn: number, exact: Exactness): boolean {
   if (old.callbackDepth > cur.callbackDepth) return false;
-  const { liveRegs } = v.aux[insn]!;
+  const liveRegs = v.aux.liveRegs[insn]!;
   for (let i = 0; i <= 10; i++) {
     if ((liveRegs & (1 << i)) !== 0 && !regSafe(old.regs[i]!, cur.regs[i]!, exact)) return false;
   }

@@ -122,7 +122,7 @@ function result(v: Verifier, verdict: Verdict, errno: number, message: string): 
     peakStates: v.peakStates,
     stackDepth,
     log: v.log.text(),
-    reached: Uint8Array.from(v.aux, ({ seen }) => Number(seen)),
-    pointerTypes: Uint32Array.from(v.aux, ({ ptrType }) => ptrType),
+    reached: v.aux.reached(),
+    pointerTypes: Uint32Array.from(v.aux.ptrType),
   };
 }
