@@ -65,6 +65,25 @@ export function checkArrayAttr(attr: MapAttr): void {
   );
 }
 
+/** Keys are 32-bit integers; only a section of global data comes without a type of keys. */
+export function checkArrayBtf(attr: MapAttr): void {
+  const { btf, btfKeyTypeId = 0, btfValueTypeId = 0 } = attr;
+  if (btfKeyTypeId === 0) {
+    const global = attr.type === MapType.array && attr.maxEntries === 1;
+    const value = btf!.type(btf!.skipModifiersAndTypedefs(btfValueTypeId));
+    requireAttr(
+      global && value.kind === 'datasec',
+      attr,
+      'EINVAL',
+      'no type of keys, and no section of data',
+    );
+    return;
+  }
+  const key = btf!.type(btf!.skipModifiersAndTypedefs(btfKeyTypeId));
+  const isInt = key.kind === 'int' && key.bits === 32 && key.bitOffset === 0;
+  requireAttr(isInt, attr, 'EINVAL', 'the key is no 32-bit integer');
+}
+
 /** Keys of an array: 32-bit indices. */
 export abstract class IndexedMap extends BpfMap {
   protected index(key: number): number {
@@ -97,6 +116,10 @@ export class ArrayMap extends IndexedMap {
 
   static check(attr: MapAttr): void {
     checkArrayAttr(attr);
+  }
+
+  static checkBtf(attr: MapAttr): void {
+    checkArrayBtf(attr);
   }
 
   constructor(attr: MapAttr, host: MapHost) {
@@ -171,6 +194,10 @@ export class PerCpuArrayMap extends IndexedMap {
 
   static check(attr: MapAttr): void {
     checkArrayAttr(attr);
+  }
+
+  static checkBtf(attr: MapAttr): void {
+    checkArrayBtf(attr);
   }
 
   constructor(attr: MapAttr, host: MapHost) {

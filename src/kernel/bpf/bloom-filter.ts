@@ -50,6 +50,10 @@ export class BloomFilterMap extends BpfMap {
     requireAttr((attr.mapExtra & ~HASHES_MASK) === 0n, attr, 'EINVAL', 'map_extra is no number of hashes');
   }
 
+  static checkBtf(attr: MapAttr): void {
+    requireAttr((attr.btfKeyTypeId ?? 0) === 0, attr, 'EINVAL', 'it has no keys');
+  }
+
   constructor(attr: MapAttr, host: MapHost) {
     requireMemory(attr, bitsOf(attr) / 8);
     super(attr, host);

@@ -8,6 +8,7 @@ import { ElemPool } from './elem-pool.js';
 import {
   ACCESS_FLAGS,
   accessFlagsOk,
+  type BatchOps,
   BpfMap,
   KMALLOC_MAX_SIZE,
   type MapAttr,
@@ -65,11 +66,22 @@ export class LpmTrieMap extends BpfMap {
     requireAttr(valueOk, attr, 'EINVAL', `value size is ${valueSize}`);
   }
 
+  static checkBtf(attr: MapAttr): void {
+    const { btf, btfKeyTypeId = 0 } = attr;
+    const isStruct =
+      btfKeyTypeId !== 0 && btf!.type(btf!.skipModifiersAndTypedefs(btfKeyTypeId)).kind === 'struct';
+    requireAttr(isStruct, attr, 'EINVAL', 'the key is no structure');
+  }
+
   constructor(attr: MapAttr, host: MapHost) {
     super(attr, host);
     this.dataSize = attr.keySize - 4;
     this.maxPrefix = this.dataSize * 8;
     this.values = new ElemPool(host.memory, 0, roundUp8(attr.valueSize), this.access);
+  }
+
+  override get batchOps(): BatchOps {
+    return { lookup: 'keys', update: true, delete: true };
   }
 
   get size(): number {

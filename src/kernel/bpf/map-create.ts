@@ -13,8 +13,6 @@ import { mapClass } from './map-types.js';
 
 /** Types that make something of `map_extra`. */
 const EXTRA_TYPES: readonly MapType[] = [MapType.bloom_filter, MapType.arena];
-/** Types of which Linux takes BTF without a type of keys. */
-const KEYLESS: readonly MapType[] = [MapType.bloom_filter, MapType.arena];
 /** Types that take no BTF at all (`map_check_no_btf`). */
 const NO_BTF: readonly MapType[] = [
   MapType.queue,
@@ -80,7 +78,9 @@ function checkCommon(attr: MapAttr): void {
 function checkBtf(attr: MapAttr): BtfRecord | undefined {
   const { btf, type, btfKeyTypeId: keyId = 0, btfValueTypeId: valueId = 0 } = attr;
   if (btf === undefined || valueId === 0) return undefined;
-  if (keyId === 0) requireAttr(KEYLESS.includes(type), attr, 'EINVAL', 'no type of keys');
+  const Class = mapClass(type);
+  const hasHook = Class?.checkBtf !== undefined || NO_BTF.includes(type);
+  if (keyId === 0) requireAttr(hasHook, attr, 'EINVAL', 'no type of keys');
   else requireAttr(sizeOf(attr, keyId) === attr.keySize, attr, 'EINVAL', 'the type of keys has another size');
   requireAttr(
     sizeOf(attr, valueId) === attr.valueSize,
@@ -99,7 +99,7 @@ function checkBtf(attr: MapAttr): BtfRecord | undefined {
       throw SyscallError.of(refused, `map ${attr.name}: fields its values may not have`);
   }
   requireAttr(!NO_BTF.includes(type), attr, 'ENOTSUPP', 'it takes no types of keys and values');
-  mapClass(type)?.checkBtf?.(attr);
+  Class?.checkBtf?.(attr);
   return record;
 }
 

@@ -1,16 +1,22 @@
 /** Which class implements which map type. Types that are not here are refused by name. */
 import { MapType } from '../../abi/map-types.js';
+import { ArenaMap } from './arena.js';
 import { ArrayMap, PerCpuArrayMap } from './arraymap.js';
 import { BloomFilterMap } from './bloom-filter.js';
+import { CgroupStorageMap } from './cgroup-storage.js';
 import { ArrayOfMapsMap, CgroupArrayMap, PerfEventArrayMap, ProgArrayMap } from './fd-array.js';
 import { HashOfMapsMap } from './hash-of-maps.js';
 import { HashMap } from './hashtab.js';
+import { LocalStorageMap } from './local-storage.js';
 import { LpmTrieMap } from './lpm-trie.js';
 import type { BpfMap, MapAttr, MapHost } from './map.js';
 import { QueueStackMap } from './queue-stack-maps.js';
 import { DevmapHashMap, RedirectArrayMap, XskMap } from './redirect-maps.js';
 import { RingbufMap } from './ringbuf.js';
+import { ReuseportArrayMap, SockHashMap, SockMap } from './sock-maps.js';
 import { StackMap } from './stackmap.js';
+import { StructOpsMap } from './struct-ops.js';
+import { UserRingbufMap } from './user-ringbuf.js';
 
 export interface MapClass {
   /** Throws `SyscallError` when BPF_MAP_CREATE would refuse the attributes. */
@@ -42,6 +48,18 @@ const CLASSES: ReadonlyMap<MapType, MapClass> = new Map<MapType, MapClass>([
   [MapType.devmap_hash, DevmapHashMap],
   [MapType.ringbuf, RingbufMap],
   [MapType.bloom_filter, BloomFilterMap],
+  [MapType.sockmap, SockMap],
+  [MapType.sockhash, SockHashMap],
+  [MapType.reuseport_sockarray, ReuseportArrayMap],
+  [MapType.cgroup_storage, CgroupStorageMap],
+  [MapType.percpu_cgroup_storage, CgroupStorageMap],
+  [MapType.sk_storage, LocalStorageMap],
+  [MapType.inode_storage, LocalStorageMap],
+  [MapType.task_storage, LocalStorageMap],
+  [MapType.cgrp_storage, LocalStorageMap],
+  [MapType.struct_ops, StructOpsMap],
+  [MapType.user_ringbuf, UserRingbufMap],
+  [MapType.arena, ArenaMap],
 ]);
 
 export function mapClass(type: MapType): MapClass | undefined {

@@ -11,10 +11,11 @@ import type { Access, EngineMemory, Region } from '../../vm/index.js';
 import { SyscallError } from '../errors.js';
 import type { FileTable } from '../fs/file-table.js';
 import { copyBytes } from '../lib/copy.js';
+import type { ObjectHost } from '../lib/kernel-object.js';
 import { type BtfRecord, KEPT_FIELDS } from './btf-record.js';
 
 /** What a map needs of the kernel that it lives in. */
-export interface MapHost {
+export interface MapHost extends ObjectHost {
   readonly memory: EngineMemory;
   /** Number of possible CPUs. */
   readonly cpus: number;

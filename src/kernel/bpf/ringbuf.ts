@@ -13,6 +13,20 @@ const { BPF_RINGBUF_BUSY_BIT: BUSY, BPF_RINGBUF_DISCARD_BIT: DISCARD } = Ringbuf
 /** Largest record (RINGBUF_MAX_RECORD_SZ): a quarter of what 32 bits can say. */
 const MAX_RECORD = 0xffffffff / 4;
 
+/** What both kinds of ring buffer ask of BPF_MAP_CREATE. */
+export function checkRingbufAttr(attr: MapAttr): void {
+  const size = attr.maxEntries;
+  requireAttr((attr.mapFlags & ~MapFlag.BPF_F_NUMA_NODE) === 0, attr, 'EINVAL', 'flags it does not take');
+  requireAttr(attr.keySize === 0 && attr.valueSize === 0, attr, 'EINVAL', 'key and value size must be 0');
+  const powerOfTwo = size > 0 && Math.log2(size) % 1 === 0;
+  requireAttr(
+    powerOfTwo && size % PAGE === 0,
+    attr,
+    'EINVAL',
+    `${size} bytes are no power of two of whole pages`,
+  );
+}
+
 export class RingbufMap extends BpfMap {
   private readonly data: Region;
   private readonly mask: number;
@@ -24,16 +38,7 @@ export class RingbufMap extends BpfMap {
   wakeups = 0;
 
   static check(attr: MapAttr): void {
-    const size = attr.maxEntries;
-    requireAttr((attr.mapFlags & ~MapFlag.BPF_F_NUMA_NODE) === 0, attr, 'EINVAL', 'flags it does not take');
-    requireAttr(attr.keySize === 0 && attr.valueSize === 0, attr, 'EINVAL', 'key and value size must be 0');
-    const powerOfTwo = size > 0 && Math.log2(size) % 1 === 0;
-    requireAttr(
-      powerOfTwo && size % PAGE === 0,
-      attr,
-      'EINVAL',
-      `${size} bytes are no power of two of whole pages`,
-    );
+    checkRingbufAttr(attr);
   }
 
   constructor(attr: MapAttr, host: MapHost) {
@@ -155,6 +160,6 @@ export class RingbufMap extends BpfMap {
   }
 }
 
-function recordLength(size: number): number {
+export function recordLength(size: number): number {
   return Math.ceil((size + HEADER) / 8) * 8;
 }

@@ -42,8 +42,12 @@ export class Sock extends KernelObject {
   state: number;
   bound: boolean;
   reusePort: boolean;
-  /** Set while a map holds the socket (`sk_user_data`): it can be in one reuseport array only. */
+  /** Set while a reuseport array holds the socket (`sk_user_data`): it can be in one only. */
   userData: object | undefined;
+  /** Slots of socket maps that hold it. */
+  mapLinks = 0;
+  /** Elements of storages that hang on it. */
+  storages = 0;
   /** Bytes charged for storages (`sk_omem_alloc`). */
   optionMemory = 0;
 
