@@ -1,5 +1,7 @@
 /** What callbacks are called with (`set_*_callback_state` of Linux 6.18, kernel/bpf/verifier.c). */
 import { MapType } from '../abi/map-types.js';
+import { kernelBtf, kernelStruct } from './btf/kernel-types.js';
+import { markBtfPointer } from './btf/trust.js';
 import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import type { MapView } from './map-view.js';
@@ -53,4 +55,15 @@ export function setTimerState(_v: Verifier, caller: FuncState, callee: FuncState
   callee.inAsyncCallback = true;
   callee.retMin = 0;
   callee.retMax = 0;
+}
+
+/** `callback(task, vma, ctx)` of `bpf_find_vma`. */
+export function setFindVmaState(v: Verifier, caller: FuncState, callee: FuncState): void {
+  copyReg(callee.regs[1]!, caller.regs[1]!);
+  const vma = callee.regs[2]!;
+  markBtfPointer(v, vma, kernelBtf(v, 'struct vm_area_struct'), kernelStruct(v, 'vm_area_struct'), 0);
+  copyReg(callee.regs[3]!, caller.regs[4]!);
+  callee.inCallback = true;
+  callee.retMin = 0;
+  callee.retMax = 1;
 }

@@ -7,6 +7,7 @@ import { ProgFlag } from '../abi/prog-flags.js';
 import type { Insn } from '../isa/insn.js';
 import type { Btf } from '../object/btf/btf.js';
 import { Backtrack } from './backtrack-state.js';
+import type { AttachInfo } from './btf/attach-info.js';
 import {
   type CtxField,
   FULL_CAPABILITIES,
@@ -113,7 +114,10 @@ export class Verifier {
   readonly bt = new Backtrack();
   /** Set before the first path is simulated. */
   liveness!: StackLiveness;
-  readonly env: ProgEnv;
+  /** `attach` is filled in once the target is found. */
+  env: ProgEnv;
+  /** The target of programs attached by BTF id. */
+  attach: AttachInfo | null = null;
   /** Answers about the context, by kind of access; null: refused. */
   readonly ctxFields = new Map<number, CtxField | null>();
   readonly pending: PendingPath[] = [];

@@ -6,6 +6,7 @@ import type { HelperArg, HelperArgKind, HelperProto } from '../abi/helper-protos
 import { helperText } from '../abi/helpers.js';
 import { MapType } from '../abi/map-types.js';
 import { checkAlignment } from './alignment.js';
+import { checkBtfArg, type PerCpuArg } from './btf/helper-arg.js';
 import type { Verifier } from './context.js';
 import { mayAccessPacket, timerProblem } from './env/index.js';
 import { ERRNO } from './errno.js';
@@ -68,6 +69,8 @@ export class CallMeta implements RawAccess {
   subprog = -1;
   /** Key of a look-up where it is known, else -1. */
   constKey = -1;
+  /** Per-CPU variable that a copy of is asked for. */
+  perCpu: PerCpuArg | null = null;
 }
 
 const SOCKETS = [PTR_TO_SOCK_COMMON, PTR_TO_SOCKET, PTR_TO_TCP_SOCK, PTR_TO_XDP_SOCK];
@@ -127,7 +130,7 @@ export function checkHelperArg(v: Verifier, proto: HelperProto, index: number, m
   const kind = resolveKind(v, arg.kind, meta, proto.id);
   const isNull = isNullScalar(reg) && arg.nullable;
   if (!isNull) {
-    checkType(v, kind, arg, reg, regno);
+    checkType(v, proto, kind, arg, reg, regno);
     checkFuncArgOffset(v, reg, regno, arg.release && kind !== 'dynptr');
   }
   if (kind === 'dynptr') v.unsupported('dynptr');
@@ -153,6 +156,7 @@ function resolveKind(
 
 function checkType(
   v: Verifier,
+  proto: HelperProto,
   kind: Exclude<HelperArgKind, 'any'>,
   arg: HelperArg,
   reg: Reg,
@@ -165,7 +169,7 @@ function checkType(
   if (!expected.includes(type)) {
     v.denied(`R${regno} type=${regTypeText(reg.type)} expected=${expected.map(regTypeText).join(', ')}`);
   }
-  if (baseType(reg.type) === PTR_TO_BTF_ID) v.unsupported('pointer to a kernel structure as an argument');
+  if (baseType(reg.type) === PTR_TO_BTF_ID) checkBtfArg(v, proto, kind, arg, reg, regno);
 }
 
 function noteReference(v: Verifier, arg: HelperArg, reg: Reg, regno: number, meta: CallMeta): void {
@@ -231,6 +235,10 @@ function checkKind(
       return;
     case 'timer':
       processTimer(v, reg, regno, meta);
+      return;
+    case 'percpu_btf_id':
+      if (reg.btfId === 0) v.denied(`Helper has invalid btf_id in R${regno}`);
+      meta.perCpu = { btf: reg.btf!, btfId: reg.btfId, allocated: (reg.type & MEM_RCU) !== 0 };
       return;
     case 'const_str':
       checkConstString(v, reg, regno);

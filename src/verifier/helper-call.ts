@@ -7,6 +7,7 @@ import { helperById, helperText } from '../abi/helpers.js';
 import { MapFlag } from '../abi/map-flags.js';
 import { MapType } from '../abi/map-types.js';
 import type { Insn } from '../isa/insn.js';
+import { isComposite } from '../object/btf/layout.js';
 import {
   FUNC_FIND_VMA,
   FUNC_FOR_EACH_MAP_ELEM,
@@ -14,10 +15,12 @@ import {
   FUNC_TIMER_SET_CALLBACK,
   FUNC_USER_RINGBUF_DRAIN,
 } from './callback-kinds.js';
-import { setLoopState, setMapElemState, setTimerState } from './callback-states.js';
+import { setFindVmaState, setLoopState, setMapElemState, setTimerState } from './callback-states.js';
 import { clearPacketPointers, forkAbnormalReturn, pushCallback } from './calls.js';
 import type { Verifier } from './context.js';
 import { funcIpProblem, helperProto, isRefusal, mapHelperProblem } from './env/index.js';
+import { ERRNO } from './errno.js';
+import { isGoodFormat } from './format-string.js';
 import { CallMeta, checkHelperArg } from './helper-args.js';
 import { setReturnValue } from './helper-return.js';
 import { checkMemAccess } from './mem-access.js';
@@ -25,7 +28,7 @@ import { markChainPrecision } from './precision.js';
 import { checkResourceLeak, releaseRef } from './refs.js';
 import { isConstScalar, isNullScalar, markUnknown } from './reg.js';
 import { clearCallerSaved } from './reg-access.js';
-import { constUnsignedNumber, umaxNumber } from './scalar/index.js';
+import { constNumber, constUnsignedNumber, umaxNumber } from './scalar/index.js';
 
 const NEEDS_MAP = new Set([
   'tail_call',
@@ -41,8 +44,11 @@ const NEEDS_MAP = new Set([
 ]);
 const WRITES_MAP = new Set(['map_delete_elem', 'map_update_elem', 'map_push_elem', 'map_pop_elem']);
 /** Helpers with rules of their own that are not here yet. */
-const UNSUPPORTED = new Set(['snprintf', 'per_cpu_ptr', 'this_cpu_ptr', 'kptr_xchg']);
+const UNSUPPORTED = new Set(['kptr_xchg']);
 const FUNC_GET_FUNC_IP = 173;
+const FUNC_PER_CPU_PTR = 153;
+const FUNC_THIS_CPU_PTR = 154;
+const FUNC_SNPRINTF = 165;
 
 export function checkHelperCall(v: Verifier, insn: Insn): void {
   const id = insn.imm;
@@ -117,6 +123,15 @@ function simulate(v: Verifier, insn: Insn, proto: HelperProto, meta: CallMeta): 
       simulateLoop(v, insn, meta);
       return;
     case FUNC_FIND_VMA:
+      pushCallback(v, insn, meta.subprog, setFindVmaState);
+      return;
+    case FUNC_SNPRINTF:
+      checkFormat(v);
+      return;
+    case FUNC_PER_CPU_PTR:
+    case FUNC_THIS_CPU_PTR:
+      checkPerCpu(v, meta);
+      return;
     case FUNC_USER_RINGBUF_DRAIN:
       v.unsupported(`helper ${helperText(proto.id)}`);
       return;
@@ -127,6 +142,23 @@ function simulate(v: Verifier, insn: Insn, proto: HelperProto, meta: CallMeta): 
     v.invalid("get_local_storage() doesn't support non-zero flags");
   }
   if (helperById(proto.id)?.name.includes('dynptr') === true) v.unsupported('dynptr');
+}
+
+/** The format and its arguments' size are known here; what they say has to fit together. */
+function checkFormat(v: Verifier): void {
+  const format = v.reg(3);
+  const size = constUnsignedNumber(v.reg(5));
+  if (size % 8 !== 0) v.reject(ERRNO.EINVAL);
+  const { data, valueSize } = format.map!;
+  const bytes = data!.subarray(format.off + constNumber(format), valueSize);
+  if (isGoodFormat(bytes.subarray(0, bytes.indexOf(0)), size / 8)) return;
+  v.invalid('Invalid format string');
+}
+
+function checkPerCpu(v: Verifier, { perCpu }: CallMeta): void {
+  if (perCpu?.allocated !== true) return;
+  const { btf, btfId } = perCpu;
+  if (!isComposite(btf.type(btfId))) v.reject(ERRNO.EFAULT, 'Helper has invalid btf/btf_id in R1');
 }
 
 function simulateLoop(v: Verifier, insn: Insn, meta: CallMeta): void {

@@ -3,6 +3,7 @@
  * (`check_helper_mem_access`, `check_mem_size_reg` of Linux 6.18, kernel/bpf/verifier.c).
  */
 import { ProgType } from '../abi/prog-types.js';
+import { checkBtfAccess } from './btf/pointer-access.js';
 import type { Verifier } from './context.js';
 import { checkMemAccess } from './mem-access.js';
 import { markNotNull } from './nullness.js';
@@ -10,9 +11,12 @@ import { markChainPrecision } from './precision.js';
 import { cloneReg, copyReg, isNullScalar, type Reg } from './reg.js';
 import {
   baseType,
+  MEM_ALLOC,
+  MEM_RCU,
   MEM_RDONLY,
   MEM_RINGBUF,
   mayBeNull,
+  NON_OWN_REF,
   PTR_TO_ARENA,
   PTR_TO_BTF_ID,
   PTR_TO_BUF,
@@ -23,6 +27,7 @@ import {
   PTR_TO_PACKET,
   PTR_TO_PACKET_META,
   PTR_TO_STACK,
+  PTR_TRUSTED,
   regTypeText,
   SCALAR_VALUE,
 } from './reg-type.js';
@@ -76,7 +81,7 @@ export function checkHelperMem(
       checkStackRangeInitialized(v, regno, reg.off, size, zeroAllowed, write, raw);
       return;
     case PTR_TO_BTF_ID:
-      v.unsupported('helper access through a pointer to a kernel structure');
+      checkBtfAccess(v, reg, regno, reg.off, size, false, null);
       return;
     default:
       checkOther(v, reg, regno, size, write, zeroAllowed);
@@ -162,7 +167,15 @@ export function checkFuncArgOffset(v: Verifier, reg: Reg, regno: number, release
     case PTR_TO_ARENA:
     case SCALAR_VALUE:
       return;
+    case PTR_TO_BTF_ID:
+    case PTR_TO_BTF_ID | MEM_ALLOC:
+    case PTR_TO_BTF_ID | PTR_TRUSTED:
+    case PTR_TO_BTF_ID | MEM_RCU:
+    case PTR_TO_BTF_ID | MEM_ALLOC | NON_OWN_REF:
+    case PTR_TO_BTF_ID | MEM_ALLOC | NON_OWN_REF | MEM_RCU:
+      checkUnmodified(v, reg, regno, true);
+      return;
     default:
-      checkUnmodified(v, reg, regno, baseType(reg.type) === PTR_TO_BTF_ID && !mayBeNull(reg.type));
+      checkUnmodified(v, reg, regno, false);
   }
 }

@@ -3,6 +3,7 @@ import type { HelperProto } from '../abi/helper-protos.js';
 import { helperText } from '../abi/helpers.js';
 import { MapType } from '../abi/map-types.js';
 import { checkBoundsSane } from './bounds-sanity.js';
+import { setPerCpuResult, setStructResult } from './btf/helper-arg.js';
 import type { Verifier } from './context.js';
 import type { CallMeta } from './helper-args.js';
 import { acquireRef } from './refs.js';
@@ -101,8 +102,14 @@ function setType(v: Verifier, proto: HelperProto, meta: CallMeta, r0: Reg, flags
       setPointer(r0, PTR_TO_MEM | flags);
       r0.memSize = meta.memSize;
       return;
+    case 'btf_id':
+      setStructResult(v, proto, r0, flags);
+      return;
+    case 'mem_or_btf_id':
+      setPerCpuResult(v, r0, flags, meta.perCpu!);
+      return;
     default:
-      v.unsupported(`pointer to a kernel structure from ${helperText(proto.id)}`);
+      v.unsupported(`result of ${helperText(proto.id)}`);
   }
 }
 

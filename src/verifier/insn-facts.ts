@@ -3,6 +3,7 @@
  * program may have a million slots; the rest for the few instructions that have it. Models `struct bpf_insn_aux_data` of
  * Linux 6.18.
  */
+import type { KernelSymbol } from './btf/attach-info.js';
 import type { MapView } from './map-view.js';
 import { NOT_INIT } from './reg-type.js';
 
@@ -23,8 +24,7 @@ export class InsnAux {
   /** Map that `bpf_for_each_map_elem` was last called with. */
   callMap: MapView | null = null;
   /** For `LD_IMM64` of a kernel symbol. */
-  btfVarType = NOT_INIT;
-  btfVarExtra = 0;
+  symbol: KernelSymbol | null = null;
   /** Pairs of spills and fills around a call that could be left out. */
   fastcallSpills = 0;
   /** `bpf_loop` could be inlined: always the same callback, and no flags. */

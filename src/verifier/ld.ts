@@ -24,7 +24,13 @@ export function checkLdImm(v: Verifier, insn: Insn): void {
     return;
   }
   markKnownZero(dst);
-  if (insn.src === C.BPF_PSEUDO_BTF_ID) v.unsupported('address of a kernel symbol');
+  if (insn.src === C.BPF_PSEUDO_BTF_ID) {
+    const symbol = v.aux.of(v.insnIdx).symbol!;
+    dst.type = symbol.regType;
+    dst.btf = symbol.btf;
+    dst.extra = symbol.btf === null ? symbol.memSize : symbol.btfId;
+    return;
+  }
   if (insn.src === C.BPF_PSEUDO_FUNC) {
     const index = v.findSubprog(v.insnIdx + insn.imm + 1);
     if (!v.hasFuncInfo) v.invalid('missing btf func_info');

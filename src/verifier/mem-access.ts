@@ -6,8 +6,13 @@ import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import { checkAlignment } from './alignment.js';
 import { checkBoundsSane } from './bounds-sanity.js';
+import { btfCtxAccess, type CtxValue } from './btf/ctx-access.js';
+import { kernelBtf, kernelStruct } from './btf/kernel-types.js';
+import { checkBtfAccess, checkMapPointerAccess } from './btf/pointer-access.js';
+import { markBtfPointer } from './btf/trust.js';
 import type { Verifier } from './context.js';
 import { type CtxField, ctxAccess, mayAccessPacket, sockAccess } from './env/index.js';
+import { ERRNO } from './errno.js';
 import { writeLine } from './print-state.js';
 import { markConstZero, markKnown, markKnownZero, markUnknown, type Reg } from './reg.js';
 import { checkDst, checkSrc } from './reg-access.js';
@@ -36,6 +41,7 @@ import {
   PTR_UNTRUSTED,
   regTypeText,
   SCALAR_VALUE,
+  typeFlags,
 } from './reg-type.js';
 import {
   checkBuffer,
@@ -52,7 +58,10 @@ import {
   constNumber,
   isConst,
   type PartSize,
+  setS32Range,
+  setSignedRange,
   sminNumber,
+  syncBounds,
 } from './scalar/index.js';
 import { checkStackBounds, checkStackRead, checkStackWrite } from './stack.js';
 
@@ -172,22 +181,48 @@ function accessCtx(
   if (mayBeNull(reg.type)) badAccess(v, reg, regno);
   checkUnmodified(v, reg, regno, false);
   const field = ctxField(v, off, size, write, sext);
-  if (field === undefined) {
+  const value = field?.btfSlot === undefined ? undefined : btfCtxAccess(v, off, size);
+  if (field === undefined || (field.btfSlot !== undefined && value === undefined)) {
     v.error(`invalid bpf_context access off=${off} size=${size}`);
     writeLine(v, insnIdx);
-    v.reject(13);
+    v.reject(ERRNO.EACCES);
   }
-  if (field.btfSlot !== undefined) v.unsupported('context described by BTF');
+  if (value !== undefined) {
+    if (dst !== null) loadCtxValue(v, dst, value);
+    return;
+  }
   if (dst === null) return;
   if (field.regType === SCALAR_VALUE) {
     markUnknown(dst);
     return;
   }
-  if (baseType(field.regType) === PTR_TO_BTF_ID)
-    v.unsupported('pointer to a kernel structure in the context');
+  if (baseType(field.regType) === PTR_TO_BTF_ID) {
+    const name = field.struct ?? v.unsupported('pointer to a kernel structure in the context');
+    markBtfPointer(v, dst, kernelBtf(v, name), kernelStruct(v, name), typeFlags(field.regType));
+    return;
+  }
   markKnownZero(dst);
   dst.type = field.regType;
   if (mayBeNull(field.regType)) dst.id = v.newId();
+}
+
+/** An argument of what the program hangs on. */
+function loadCtxValue(v: Verifier, dst: Reg, value: CtxValue): void {
+  if (value.btf !== null) {
+    markBtfPointer(v, dst, value.btf, value.btfId, typeFlags(value.regType));
+    return;
+  }
+  if (value.regType !== SCALAR_VALUE) {
+    markKnownZero(dst);
+    dst.type = value.regType;
+    if (mayBeNull(value.regType)) dst.id = v.newId();
+    return;
+  }
+  markUnknown(dst);
+  if (value.range === undefined) return;
+  setS32Range(dst, value.range.min, value.range.max);
+  setSignedRange(dst, value.range.min, value.range.max);
+  syncBounds(dst);
 }
 
 const NO_FIELD = null;
@@ -234,9 +269,11 @@ function accessOther(
   } else if (type === PTR_TO_TP_BUFFER) {
     checkBuffer(v, reg, regno, off, size);
   } else if (baseType(type) === PTR_TO_BTF_ID && !mayBeNull(type)) {
-    v.unsupported('access through a pointer to a kernel structure');
+    checkBtfAccess(v, reg, regno, off, size, write, dst);
+    return;
   } else if (type === CONST_PTR_TO_MAP) {
-    v.unsupported('access through a map pointer');
+    checkMapPointerAccess(v, reg, regno, off, size, write, dst);
+    return;
   } else if (baseType(type) === PTR_TO_BUF && !mayBeNull(type)) {
     if (write && (type & MEM_RDONLY) !== 0) v.denied(`R${regno} cannot write into ${regTypeText(type)}`);
     checkBuffer(v, reg, regno, off, size);

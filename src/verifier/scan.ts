@@ -5,6 +5,7 @@
 import { MapType } from '../abi/map-types.js';
 import { checkStatic } from '../isa/check.js';
 import * as C from '../isa/constants.js';
+import { resolveSymbol } from './btf/ksym.js';
 import type { Verifier } from './context.js';
 import { mapProgramProblem } from './env/index.js';
 import { ERRNO } from './errno.js';
@@ -28,7 +29,7 @@ function resolve(v: Verifier, i: number): void {
   const insn = v.insns[i]!;
   switch (insn.src) {
     case C.BPF_PSEUDO_BTF_ID:
-      v.unsupported('address of a kernel symbol');
+      v.aux.of(i).symbol = resolveSymbol(v, i);
       return;
     case C.BPF_PSEUDO_MAP_FD:
     case C.BPF_PSEUDO_MAP_IDX:

@@ -72,9 +72,30 @@ const MAX_FIELDS = 11;
 export function findSpecialFields(map: VerifyMap): readonly SpecialField[] {
   const { btf, btfValueTypeId } = map;
   if (btf === undefined || btfValueTypeId === undefined || btfValueTypeId === 0) return [];
-  if (!btf.has(btfValueTypeId)) return [];
+  return btf.has(btfValueTypeId) ? searchFields(btf, btfValueTypeId) : [];
+}
+
+type FieldsById = Map<number, readonly SpecialField[]>;
+const fieldsOf = new WeakMap<Btf, FieldsById>();
+
+/** Special fields of a structure in ascending order; remembered. */
+export function specialFieldsOf(btf: Btf, id: number): readonly SpecialField[] {
+  let byId = fieldsOf.get(btf);
+  if (byId === undefined) {
+    byId = new Map();
+    fieldsOf.set(btf, byId);
+  }
+  let fields = byId.get(id);
+  if (fields === undefined) {
+    fields = searchFields(btf, id);
+    byId.set(id, fields);
+  }
+  return fields;
+}
+
+function searchFields(btf: Btf, id: number): readonly SpecialField[] {
   const search = new FieldSearch(btf);
-  search.inType(btfValueTypeId, 0, 0);
+  search.inType(id, 0, 0);
   return search.found.sort((a, b) => a.offset - b.offset).slice(0, MAX_FIELDS);
 }
 

@@ -3,11 +3,12 @@
  * verdict, the errno and the log; it never throws for a rejected program. No engine, no simulated kernel, no Node.
  */
 import { BpflabError } from '../errors.js';
+import { checkAttach } from './btf/attach.js';
 import { checkCfg, computePostorder, computeScc, findSuccessors } from './cfg.js';
 import { Verifier } from './context.js';
 import { checkCallbacksRemain } from './dead-code.js';
 import { checkFrom } from './do-check.js';
-import { attachProblem, loadProblem, RECORDED_CONFIG } from './env/index.js';
+import { loadProblem, RECORDED_CONFIG } from './env/index.js';
 import { markFastcallPatterns, shrinkFastcallStack } from './fastcall.js';
 import { finalStackDepths } from './final-depth.js';
 import { computeLiveRegisters } from './live-regs.js';
@@ -75,13 +76,6 @@ function run(v: Verifier): void {
   checkMaxStackDepth(v);
   v.finalDepths = finalStackDepths(v);
   checkCallbacksRemain(v);
-}
-
-function checkAttach(v: Verifier): void {
-  const id = v.request.attachBtfId ?? 0;
-  if (id !== 0) v.unsupported('program attached by BTF id');
-  const problem = attachProblem(v.env, id);
-  if (problem !== undefined) v.reject(problem.errno, problem.message === '' ? undefined : problem.message);
 }
 
 /** Global functions that were called, and those that they call, each for any arguments. */

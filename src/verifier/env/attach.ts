@@ -137,16 +137,28 @@ function canBeSleepable({ type, expectedAttachType }: ProgEnv): boolean {
   return type === ProgType.kprobe || type === ProgType.struct_ops;
 }
 
+/** What a program's type says of sleeping, whatever it hangs on: asked first. */
+export function sleepableProblem(env: ProgEnv): Refusal | undefined {
+  if (env.type === ProgType.syscall) {
+    return env.sleepable ? undefined : refuse('Syscall programs can only be sleepable');
+  }
+  if (!env.sleepable || canBeSleepable(env)) return undefined;
+  return refuse('Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable');
+}
+
+/** True for program types that hang on something that a BTF id names. */
+export function hasBtfTarget(progType: number): boolean {
+  return BTF_TARGETS.has(progType);
+}
+
 /**
  * Why the verifier refuses a program for what it hangs on: asked after control flow has been checked and before
  * the first instruction is simulated. `env.attach` undefined: the request names no target. Undefined: no objection.
  */
 export function attachProblem(env: ProgEnv, attachBtfId: number): Refusal | undefined {
   const { type, attach } = env;
-  if (type === ProgType.syscall)
-    return env.sleepable ? undefined : refuse('Syscall programs can only be sleepable');
-  if (env.sleepable && !canBeSleepable(env))
-    return refuse('Only fentry/fexit/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be sleepable');
+  const sleepable = sleepableProblem(env);
+  if (sleepable !== undefined || type === ProgType.syscall) return sleepable;
   if (type === ProgType.struct_ops) {
     if (!env.gpl) return refuse('struct ops programs must have a GPL compatible license');
     return attachBtfId === 0 ? silent(Errno.ENOTSUPP) : undefined;

@@ -5,14 +5,16 @@
 export {
   attachProblem,
   fixupAttachType,
+  hasBtfTarget,
   type LoadFacts,
   loadProblem,
   MAX_INSNS,
   MAX_INSNS_UNPRIVILEGED,
+  sleepableProblem,
 } from './attach.js';
 export { type CtxField, ctxAccess, ctxRefusal, sockAccess } from './context.js';
 export { isSleepableLsmHook } from './helper-conditions.js';
-export { hasTrampoline } from './helper-sets.js';
+export { hasTrampoline, helperVariant } from './helper-sets.js';
 export { funcIpProblem, helperLogText, helperProto } from './helpers.js';
 export {
   isTracingType,

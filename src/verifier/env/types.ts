@@ -12,6 +12,8 @@ export type KernelFeature =
   | 'lirc'
   /** Absent where lockdown forbids `bpf_probe_write_user`. */
   | 'probe_write_user'
+  /** CONFIG_KALLSYMS_ALL: variables, too, have addresses that programs can name. */
+  | 'kallsyms_all'
   /** CONFIG_PREEMPT_RT. */
   | 'preempt_rt';
 
@@ -75,7 +77,7 @@ export const NO_CAPABILITIES: Capabilities = { bpf: false, perfmon: false, netAd
 
 /** A kernel with everything built in, not PREEMPT_RT. */
 export const FULL_CONFIG: EnvConfig = {
-  features: new Set<KernelFeature>(['kprobe_override', 'lirc', 'probe_write_user']),
+  features: new Set<KernelFeature>(['kprobe_override', 'lirc', 'probe_write_user', 'kallsyms_all']),
 };
 
 /** The 6.18 whose verdicts the recorded corpora hold: none of those. */
