@@ -34,7 +34,7 @@ import {
   SCALAR_VALUE,
 } from './reg-type.js';
 import { branchTaken, constValue, fitsIn, flipOp, isConstAt, refineBranches } from './scalar/index.js';
-import { cloneState, HIST_DST_REG_STACK, HIST_SRC_REG_STACK, type LinkedReg } from './state.js';
+import { HIST_DST_REG_STACK, HIST_SRC_REG_STACK, type LinkedReg, shareState } from './state.js';
 
 /** Moves `v.insnIdx` to one before the instruction that runs next. */
 export function checkCondJump(v: Verifier, insn: Insn): void {
@@ -59,7 +59,7 @@ export function checkCondJump(v: Verifier, insn: Insn): void {
     if (taken === 1) v.insnIdx += insn.off;
     return;
   }
-  fork(v, insn, op, byReg, is32, dst, src);
+  fork(v, insn, op, byReg, is32);
   if (v.log.verbose) writeInsnState(v);
 }
 
@@ -88,7 +88,7 @@ function checkMayGoto(v: Verifier, insn: Insn): void {
   const { state } = v;
   const idx = v.insnIdx;
   const previous = state.parent === null ? undefined : findPrevEntry(v, state.parent, idx);
-  const queued = cloneState(state);
+  const queued = shareState(state);
   v.pushPath(queued, idx + 1, idx, ERRNO.ENOMEM);
   queued.mayGotoDepth++;
   if (previous !== undefined) widenImpreciseScalars(v, previous, queued);
@@ -138,23 +138,19 @@ function isNotNull(reg: Reg): boolean {
 }
 
 /** Both ways are possible: the jump is queued, this path falls through. */
-function fork(v: Verifier, insn: Insn, op: number, byReg: boolean, is32: boolean, dst: Reg, src: Reg): void {
+function fork(v: Verifier, insn: Insn, op: number, byReg: boolean, is32: boolean): void {
   const { state } = v;
   const linked: LinkedReg[] = [];
-  if (byReg && src.type === SCALAR_VALUE && src.id !== 0) collectLinked(v, src.id, linked);
-  if (dst.type === SCALAR_VALUE && dst.id !== 0) collectLinked(v, dst.id, linked);
+  if (byReg) collectLinkedTo(v, v.peek(insn.src), linked);
+  collectLinkedTo(v, v.peek(insn.dst), linked);
   if (linked.length > 1) v.pushHistory(state, 0, linked);
-  const other = cloneState(state);
+  const other = shareState(state);
   v.pushPath(other, v.insnIdx + insn.off + 1, v.insnIdx);
-  const otherRegs = other.frame.regs;
-  const otherDst = otherRegs[insn.dst]!;
-  let otherSrc: Reg;
-  if (byReg) {
-    otherSrc = otherRegs[insn.src]!;
-  } else {
-    otherSrc = v.fakeReg1;
-    copyReg(otherSrc, src);
-  }
+  const dst = v.reg(insn.dst);
+  const src = byReg ? v.reg(insn.src) : v.fakeReg0;
+  const otherDst = other.frame.reg(insn.dst);
+  const otherSrc = byReg ? other.frame.reg(insn.src) : v.fakeReg1;
+  if (!byReg) copyReg(otherSrc, src);
   if (dst.type === SCALAR_VALUE && src.type === SCALAR_VALUE) {
     const violations = refineBranches(op, is32, otherDst, otherSrc, dst, src);
     if (violations !== undefined) for (const violation of violations) reportViolation(v, violation);
@@ -174,6 +170,10 @@ function fork(v: Verifier, insn: Insn, op: number, byReg: boolean, is32: boolean
   } else if (byReg && !is32) {
     matchPacketPointers(insn, op, dst, src, state, other);
   }
+}
+
+function collectLinkedTo(v: Verifier, reg: Readonly<Reg>, linked: LinkedReg[]): void {
+  if (reg.type === SCALAR_VALUE && reg.id !== 0) collectLinked(v, reg.id, linked);
 }
 
 /** Equal to a pointer that is not null: not null either. */

@@ -26,10 +26,10 @@ import { reportScalarRange, withinReturnRange } from './return-value.js';
 import {
   cloneState,
   type FuncState,
-  forEachReg,
   MAIN_CALLSITE,
   MAX_CALL_FRAMES,
   newFuncState,
+  updateRegs,
   VerifierState,
 } from './state.js';
 import { isSoft } from './verdict.js';
@@ -39,9 +39,7 @@ export type CalleeSetup = (v: Verifier, caller: FuncState, callee: FuncState, in
 
 /** Packet data may have moved: pointers into it are void. */
 export function clearPacketPointers(v: Verifier): void {
-  forEachReg(v.state, (reg) => {
-    if (isPacketAny(reg.type)) markUnknown(reg);
-  });
+  updateRegs(v.state, (reg) => isPacketAny(reg.type), markUnknown);
 }
 
 /** Does the function's BTF describe what it is called with? Undefined: it does; else the errno. */
@@ -109,7 +107,7 @@ export function checkFuncCall(v: Verifier, insn: Insn): void {
 
 function clearCallerSavedOf(frame: FuncState, v: Verifier): void {
   for (let i = 0; i <= 5; i++) {
-    const reg = frame.regs[i]!;
+    const reg = frame.reg(i);
     markUnknown(reg);
     reg.type = 0;
     v.markRegScratched(i);
@@ -157,7 +155,7 @@ function enterFunction(
 }
 
 function passArguments(_v: Verifier, caller: FuncState, callee: FuncState): void {
-  for (let i = 1; i <= 5; i++) copyReg(callee.regs[i]!, caller.regs[i]!);
+  for (let i = 1; i <= 5; i++) copyReg(callee.reg(i), caller.reg(i));
 }
 
 /** A helper takes function `index` as its callback: that becomes a path of its own. */
@@ -205,10 +203,10 @@ export function leaveFunction(v: Verifier): void {
   const { state } = v;
   const callee = state.frame;
   const caller = state.frames[state.frames.length - 2]!;
-  const r0 = callee.regs[0]!;
+  const r0 = callee.reg(0);
   if (r0.type === PTR_TO_STACK) v.invalid('cannot return stack pointer to the caller');
   if (callee.inCallback) checkCallbackResult(v, callee, r0);
-  else copyReg(caller.regs[0]!, r0);
+  else copyReg(caller.reg(0), r0);
   v.insnIdx = callee.inCallback ? callee.callsite : callee.callsite + 1;
   if (v.log.verbose) {
     v.log.write('returning from callee:\n');

@@ -183,12 +183,17 @@ export class Verifier {
     return frames[frames.length - 1]!;
   }
 
-  get regs(): Reg[] {
+  get regs(): readonly Reg[] {
     return this.frame.regs;
   }
 
   reg(regno: number): Reg {
-    return this.frame.regs[regno]!;
+    return this.frame.reg(regno);
+  }
+
+  /** To look at only. */
+  peek(regno: number): Readonly<Reg> {
+    return this.frame.peek(regno);
   }
 
   /** The frame that a stack pointer points into (`func`). */

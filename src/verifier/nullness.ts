@@ -15,7 +15,7 @@ import {
 } from './reg-type.js';
 import { isZero } from './scalar/index.js';
 import { FIELD } from './special-fields.js';
-import { forEachReg, type VerifierState } from './state.js';
+import { updateRegs, type VerifierState } from './state.js';
 
 /** What a look-up in these maps gives is no plain value. */
 export function markNotNull(reg: Reg): void {
@@ -37,9 +37,7 @@ export function markNotNull(reg: Reg): void {
   }
 }
 
-function markOne(reg: Reg, id: number, isNull: boolean): void {
-  if (!mayBeNull(reg.type) || reg.id !== id) return;
-  if (!isZero(reg) || reg.off !== 0) return;
+function markOne(reg: Reg, isNull: boolean): void {
   if (isNull) {
     reg.type = SCALAR_VALUE;
     reg.id = 0;
@@ -52,8 +50,11 @@ function markOne(reg: Reg, id: number, isNull: boolean): void {
 
 /** In `state` the pointer in `regno` is null, or is not; all its copies with it. */
 export function markPointerOrNull(v: Verifier, state: VerifierState, regno: number, isNull: boolean): void {
-  const reg = state.frame.regs[regno]!;
-  const { id, refObjId } = reg;
+  const { id, refObjId } = state.frame.peek(regno);
   if (refObjId !== 0 && refObjId === id && isNull) releaseRefQuietly(v, state, id);
-  forEachReg(state, (other) => markOne(other, id, isNull));
+  updateRegs(
+    state,
+    (reg) => mayBeNull(reg.type) && reg.id === id && reg.off === 0 && isZero(reg),
+    (reg) => markOne(reg, isNull),
+  );
 }

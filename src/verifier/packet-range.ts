@@ -7,7 +7,7 @@ import type { Insn } from '../isa/insn.js';
 import type { Reg } from './reg.js';
 import { PTR_TO_PACKET, PTR_TO_PACKET_END, PTR_TO_PACKET_META } from './reg-type.js';
 import { flipOp, isZero, umaxNumber } from './scalar/index.js';
-import { forEachReg, type VerifierState } from './state.js';
+import { updateRegs, type VerifierState } from './state.js';
 
 const MAX_PACKET_OFF = 0xffff;
 /** `range` of a pointer known to be at the end, and known to be past it. */
@@ -46,14 +46,18 @@ function spread(state: VerifierState, ptr: Reg, rightOpen: boolean): void {
   const max = umaxNumber(ptr);
   if (max > MAX_PACKET_OFF || max + off > MAX_PACKET_OFF) return;
   const range = rightOpen ? off + 1 : off;
-  forEachReg(state, (reg) => {
-    if (reg.type === type && reg.id === id) reg.range = Math.max(reg.range, range);
-  });
+  updateRegs(
+    state,
+    (reg) => reg.type === type && reg.id === id && reg.range < range,
+    (reg) => {
+      reg.range = range;
+    },
+  );
 }
 
 function markEnd(state: VerifierState, regno: number, rangeOpen: boolean): void {
-  const reg = state.frame.regs[regno]!;
-  if (reg.type === PTR_TO_PACKET) reg.range = rangeOpen ? BEYOND_END : AT_END;
+  const { frame } = state;
+  if (frame.peek(regno).type === PTR_TO_PACKET) frame.reg(regno).range = rangeOpen ? BEYOND_END : AT_END;
 }
 
 /** A packet's start as it came from the context, whatever range it has gained. */

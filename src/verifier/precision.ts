@@ -11,7 +11,7 @@ import { insnText } from './insn-text.js';
 import { writeState } from './print-state.js';
 import type { Reg } from './reg.js';
 import { SCALAR_VALUE } from './reg-type.js';
-import { type HistoryEntry, MAIN_CALLSITE, type VerifierState } from './state.js';
+import { type FuncState, type HistoryEntry, MAIN_CALLSITE, type VerifierState } from './state.js';
 
 const NO_ENTRY = -1;
 const ARG_REGS = 0x3e;
@@ -105,9 +105,8 @@ function markEntryArgs(v: Verifier, state: VerifierState): boolean {
   for (let i = 1; i <= 5; i++) {
     if (!bt.hasReg(i)) continue;
     bt.clearReg(i);
-    const reg = frame.regs[i]!;
-    if (reg.type !== SCALAR_VALUE) continue;
-    reg.precise = true;
+    if (frame.peek(i).type !== SCALAR_VALUE) continue;
+    frame.reg(i).precise = true;
     changed = true;
   }
   return changed;
@@ -122,17 +121,15 @@ function markStatePrecise(v: Verifier, state: VerifierState): boolean {
     if (frame === undefined) v.reject(ERRNO.EFAULT, `verifier bug: backtracking frame ${fr}`);
     for (let i = 0, mask = bt.regs[fr]!; mask !== 0; i++, mask >>>= 1) {
       if ((mask & 1) === 0) continue;
-      if (markReg(frame.regs[i]!)) changed = true;
+      if (markReg(frame, i)) changed = true;
       else bt.regs[fr]! &= ~(1 << i);
     }
-    const { stack } = frame;
     for (let spi = 0; spi < 64; spi++) {
       if (!bt.hasSlot(fr, spi)) continue;
-      const slot = stack[spi];
-      if (slot === undefined) {
-        v.reject(ERRNO.EFAULT, `verifier bug: stack slot ${spi}, total slots ${stack.length}`);
+      if (spi >= frame.slotCount) {
+        v.reject(ERRNO.EFAULT, `verifier bug: stack slot ${spi}, total slots ${frame.slotCount}`);
       }
-      if (slot.isSpilled && slot.reg !== null && markReg(slot.reg)) changed = true;
+      if (markSlot(frame, spi)) changed = true;
       else bt.clearSlot(fr, spi);
     }
     if (v.log.chatty) {
@@ -146,11 +143,20 @@ function markStatePrecise(v: Verifier, state: VerifierState): boolean {
 }
 
 /** True where the mark is new. */
-function markReg(reg: Reg): boolean {
-  if (reg.type !== SCALAR_VALUE || reg.precise) return false;
-  reg.precise = true;
+function markReg(frame: FuncState, i: number): boolean {
+  if (!isImprecise(frame.peek(i))) return false;
+  frame.reg(i).precise = true;
   return true;
 }
+
+function markSlot(frame: FuncState, spi: number): boolean {
+  const { reg, isSpilled } = frame.peekSlot(spi)!;
+  if (!isSpilled || reg === null || !isImprecise(reg)) return false;
+  frame.slot(spi).reg!.precise = true;
+  return true;
+}
+
+const isImprecise = (reg: Readonly<Reg>): boolean => reg.type === SCALAR_VALUE && !reg.precise;
 
 /** Gives up: every scalar of every state that led here counts. */
 export function markAllScalarsPrecise(v: Verifier, start: VerifierState): void {
@@ -160,28 +166,28 @@ export function markAllScalarsPrecise(v: Verifier, start: VerifierState): void {
   for (let state = start.parent; state !== null; state = state.parent) {
     state.frames.forEach((frame, fr) => {
       for (let i = 0; i < 10; i++) {
-        if (markReg(frame.regs[i]!) && v.log.chatty) {
+        if (markReg(frame, i) && v.log.chatty) {
           v.log.write(`force_precise: frame${fr}: forcing r${i} to be precise\n`);
         }
       }
-      frame.stack.forEach((slot, spi) => {
-        if (slot.isSpilled && slot.reg !== null && markReg(slot.reg) && v.log.chatty) {
+      for (let spi = 0; spi < frame.slotCount; spi++) {
+        if (markSlot(frame, spi) && v.log.chatty) {
           v.log.write(`force_precise: frame${fr}: forcing fp${-(spi + 1) * 8} to be precise\n`);
         }
-      });
+      }
     });
   }
 }
 
+const isPrecise = (reg: Readonly<Reg>): boolean => reg.type === SCALAR_VALUE && reg.precise;
+
 /** A state about to be remembered forgets what its ancestors needed (`mark_all_scalars_imprecise`). */
 export function markAllScalarsImprecise(state: VerifierState): void {
   for (const frame of state.frames) {
-    for (let i = 0; i < 10; i++) {
-      const reg = frame.regs[i]!;
-      if (reg.type === SCALAR_VALUE) reg.precise = false;
-    }
-    for (const slot of frame.stack) {
-      if (slot.isSpilled && slot.reg !== null && slot.reg.type === SCALAR_VALUE) slot.reg.precise = false;
+    for (let i = 0; i < 10; i++) if (isPrecise(frame.peek(i))) frame.reg(i).precise = false;
+    for (let spi = 0; spi < frame.slotCount; spi++) {
+      const { reg, isSpilled } = frame.peekSlot(spi)!;
+      if (isSpilled && reg !== null && isPrecise(reg)) frame.slot(spi).reg!.precise = false;
     }
   }
 }

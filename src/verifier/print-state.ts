@@ -2,6 +2,7 @@
  * States in the log: registers and stack slots in Linux 6.18's notation (kernel/bpf/log.c,
  * `print_verifier_state`), source lines, instruction lines with the state behind them.
  */
+import { MAX_BPF_REG } from '../isa/constants.js';
 import type { Verifier } from './context.js';
 import { dynptrText } from './dynptr/slots.js';
 import { ITER_ACTIVE, iterDepth, iterState, iterText } from './iter/slots.js';
@@ -83,7 +84,7 @@ function attributes(reg: Reg): string {
   return parts.join(',');
 }
 
-function slotText(frame: FuncState, slot: StackSlot, spi: number): string {
+function slotText(frame: FuncState, slot: Readonly<StackSlot>, spi: number): string {
   let types = '';
   for (let i = 0; i < 8; i++) types += SLOT_CHARS[slot.typeAt(i)] ?? '?';
   const name = ` fp${-(spi + 1) * 8}=`;
@@ -96,9 +97,9 @@ function slotText(frame: FuncState, slot: StackSlot, spi: number): string {
 }
 
 /** Both slots of a dynptr print as one, when the upper one's turn is. */
-function dynptrSlotText(frame: FuncState, slot: StackSlot, spi: number): string {
+function dynptrSlotText(frame: FuncState, slot: Readonly<StackSlot>, spi: number): string {
   if (slot.reg!.extra2 === 1) return '';
-  const reg = frame.stack[spi + 1]!.reg!;
+  const reg = frame.peekSlot(spi + 1)!.reg!;
   const parts: string[] = [];
   if (reg.id !== 0) parts.push(`id=${reg.id}`);
   if (reg.refObjId !== 0) parts.push(`ref_id=${reg.refObjId}`);
@@ -117,15 +118,16 @@ function iterSlotText(reg: Reg, name: string): string {
 export function writeState(v: Verifier, state: VerifierState, frameno: number, all: boolean): void {
   const frame = state.frames[frameno]!;
   let text = frameno > 0 ? ` frame${frameno}:` : '';
-  frame.regs.forEach((reg, i) => {
-    if (reg.type === NOT_INIT) return;
-    if (!all && (v.scratchedRegs & (1 << i)) === 0) return;
+  for (let i = 0; i < MAX_BPF_REG; i++) {
+    const reg = frame.peek(i);
+    if (reg.type === NOT_INIT) continue;
+    if (!all && (v.scratchedRegs & (1 << i)) === 0) continue;
     text += ` R${i}=${regText(frame, reg)}`;
-  });
-  frame.stack.forEach((slot, spi) => {
-    if (!all && !slotScratched(v, spi)) return;
-    if (slot.types !== 0) text += slotText(frame, slot, spi);
-  });
+  }
+  for (let spi = 0; spi < frame.slotCount; spi++) {
+    const slot = frame.peekSlot(spi)!;
+    if (slot.types !== 0 && (all || slotScratched(v, spi))) text += slotText(frame, slot, spi);
+  }
   const ids = state.refs.map(({ id }) => id).filter((id) => id !== 0);
   if (ids.length > 0) text += ` refs=${ids.join(',')}`;
   if (frame.inCallback) text += ' cb';

@@ -3,12 +3,12 @@
  * with those seen there before, found to loop, or remembered. Models `is_state_visited` of Linux 6.18
  * (kernel/bpf/verifier.c), whose order and thresholds decide what `processed N insns` says.
  */
-import { BPF_JCOND, BPF_JMP } from '../isa/constants.js';
+import { BPF_JCOND, BPF_JMP, MAX_BPF_REG } from '../isa/constants.js';
 import type { Verifier } from './context.js';
 import { CALLS_CALLBACK, FORCE_CHECKPOINT, JMP_POINT } from './insn-facts.js';
 import { markAllScalarsImprecise } from './precision.js';
 import { writeLine, writeState } from './print-state.js';
-import { markNotInit, markUnknown, type Reg } from './reg.js';
+import { markUnknown, type Reg } from './reg.js';
 import { SCALAR_VALUE } from './reg-type.js';
 import {
   addBackedge,
@@ -18,7 +18,7 @@ import {
   propagatePrecision,
   updatePeak,
 } from './scc.js';
-import { cloneState, frameInsnIdx, type StateNode, sameCallsites, type VerifierState } from './state.js';
+import { frameInsnIdx, type StateNode, sameCallsites, shareState, type VerifierState } from './state.js';
 import {
   EXACT,
   maybeLooping,
@@ -48,12 +48,10 @@ function cleanState(v: Verifier, state: VerifierState): void {
   state.cleaned = true;
   state.frames.forEach((frame, i) => {
     const liveRegs = v.aux.liveRegs[frameInsnIdx(state, i)]!;
-    for (let r = 0; r < 10; r++) if ((liveRegs & (1 << r)) === 0) markNotInit(frame.regs[r]!);
-    frame.stack.forEach((slot, spi) => {
-      if (v.liveness.isAlive(frame.frameno, spi)) return;
-      slot.types = 0;
-      slot.reg = null;
-    });
+    for (let r = 0; r < 10; r++) if ((liveRegs & (1 << r)) === 0) frame.forget(r);
+    for (let spi = 0; spi < frame.slotCount; spi++) {
+      if (!v.liveness.isAlive(frame.frameno, spi)) frame.forgetSlot(spi);
+    }
   });
 }
 
@@ -149,7 +147,7 @@ function takeHit(v: Verifier, state: VerifierState, insn: number, loop: boolean)
   if (v.aux.has(v.insnIdx, JMP_POINT)) v.pushHistory(cur, 0, null);
   propagatePrecision(v, state, cur);
   if (!loop) return;
-  const backedge = cloneState(cur);
+  const backedge = shareState(cur);
   backedge.equalState = state;
   backedge.insnIdx = insn;
   addBackedge(v, state, backedge);
@@ -172,7 +170,7 @@ function remember(v: Verifier, bucket: StateNode[], insn: number): void {
   v.prevJmpsProcessed = v.jmpsProcessed;
   v.prevInsnProcessed = v.insnProcessed;
   markAllScalarsImprecise(cur);
-  const state = cloneState(cur);
+  const state = shareState(cur);
   state.insnIdx = insn;
   const node: StateNode = { state, missCount: 0, hitCount: 0, inFreeList: false, freed: false };
   state.node = node;
@@ -195,10 +193,9 @@ export function findPrevEntry(v: Verifier, cur: VerifierState, insn: number): Ve
   return undefined;
 }
 
-function maybeWiden(old: Reg, cur: Reg): void {
-  if (old.type !== SCALAR_VALUE || cur.type !== SCALAR_VALUE) return;
-  if (old.precise || cur.precise || regsExact(old, cur)) return;
-  markUnknown(cur);
+function isWidened(old: Readonly<Reg>, cur: Readonly<Reg>): boolean {
+  if (old.type !== SCALAR_VALUE || cur.type !== SCALAR_VALUE) return false;
+  return !old.precise && !cur.precise && !regsExact(old, cur);
 }
 
 /** Scalars that changed since the last round, and that nobody needs, may be anything (`widen_imprecise_scalars`). */
@@ -208,12 +205,15 @@ export function widenImpreciseScalars(v: Verifier, old: VerifierState, cur: Veri
     const before = old.frames[fr]!;
     const now = cur.frames[fr];
     if (now === undefined) continue;
-    before.regs.forEach((reg, i) => void maybeWiden(reg, now.regs[i]!));
-    const slots = Math.min(before.stack.length, now.stack.length);
-    for (let i = 0; i < slots; i++) {
-      const a = before.stack[i]!;
-      const b = now.stack[i]!;
-      if (a.isSpilled && b.isSpilled && a.reg !== null && b.reg !== null) maybeWiden(a.reg, b.reg);
+    for (let i = 0; i < MAX_BPF_REG; i++) {
+      if (isWidened(before.peek(i), now.peek(i))) markUnknown(now.reg(i));
+    }
+    const slots = Math.min(before.slotCount, now.slotCount);
+    for (let spi = 0; spi < slots; spi++) {
+      const a = before.peekSlot(spi)!;
+      const b = now.peekSlot(spi)!;
+      if (!a.isSpilled || !b.isSpilled || a.reg === null || b.reg === null) continue;
+      if (isWidened(a.reg, b.reg)) markUnknown(now.slot(spi).reg!);
     }
   }
 }

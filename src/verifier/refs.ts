@@ -2,7 +2,7 @@
 import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import { markUnknown } from './reg.js';
-import { forEachReg, REF_LOCK, REF_PTR, type VerifierState } from './state.js';
+import { REF_LOCK, REF_PTR, updateRegs, type VerifierState } from './state.js';
 
 /** The new reference's id. */
 export function acquireRef(v: Verifier, insnIdx: number): number {
@@ -22,9 +22,7 @@ export function releaseRefQuietly(_v: Verifier, state: VerifierState, id: number
 /** Gives a reference back: every pointer to the object becomes void. */
 export function releaseRef(v: Verifier, id: number): boolean {
   if (!releaseRefQuietly(v, v.state, id)) return false;
-  forEachReg(v.state, (reg) => {
-    if (reg.refObjId === id) markUnknown(reg);
-  });
+  updateRegs(v.state, (reg) => reg.refObjId === id, markUnknown);
   return true;
 }
 

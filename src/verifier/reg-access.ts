@@ -12,7 +12,7 @@ function exists(v: Verifier, regno: number): void {
 /** The register is read. */
 export function checkSrc(v: Verifier, regno: number): void {
   exists(v, regno);
-  if (v.reg(regno).type === NOT_INIT) v.denied(`R${regno} !read_ok`);
+  if (v.peek(regno).type === NOT_INIT) v.denied(`R${regno} !read_ok`);
 }
 
 /** The register is written; what it holds is the caller's to say. */
@@ -23,9 +23,8 @@ export function checkDst(v: Verifier, regno: number): void {
 
 /** What a call leaves of r0 to r5. */
 export function clearCallerSaved(v: Verifier): void {
-  const regs = v.regs;
   for (let i = 0; i <= 5; i++) {
-    markNotInit(regs[i]!);
+    markNotInit(v.reg(i));
     v.markRegScratched(i);
   }
 }

@@ -105,17 +105,17 @@ export function propagatePrecision(v: Verifier, old: VerifierState, cur: Verifie
     const frame = old.frames[fr]!;
     const names: string[] = [];
     for (let i = 0; i < 10; i++) {
-      const reg = frame.regs[i]!;
+      const reg = frame.peek(i);
       if (reg.type !== SCALAR_VALUE || !reg.precise) continue;
       names.push(`r${i}`);
       bt.regs[fr]! |= 1 << i;
     }
-    frame.stack.forEach((slot, spi) => {
-      const { reg } = slot;
-      if (!slot.isSpilled || reg === null || reg.type !== SCALAR_VALUE || !reg.precise) return;
+    for (let spi = 0; spi < frame.slotCount; spi++) {
+      const { reg, isSpilled } = frame.peekSlot(spi)!;
+      if (!isSpilled || reg === null || reg.type !== SCALAR_VALUE || !reg.precise) continue;
       names.push(`fp${-(spi + 1) * 8}`);
       bt.setSlot(fr, spi);
-    });
+    }
     if (names.length === 0) continue;
     v.log.write(v.log.chatty ? `frame ${fr}: propagating ${names.join(',')}\n` : '\n');
   }

@@ -24,7 +24,7 @@ import {
   SLOT_MISC,
   SLOT_SPILL,
   SLOT_ZERO,
-  StackSlot,
+  type StackSlot,
   scrubbed,
   setSpilledReg,
   stackAccessFlags,
@@ -39,8 +39,8 @@ const byteOf = (off: number): number => (-off - 1) & 7;
 /** Makes the frame's stack at least `size` bytes deep. */
 function grow(v: Verifier, frame: FuncState, size: number): void {
   const slots = (size + REG_SIZE - 1) >> 3;
-  if (frame.stack.length >= slots) return;
-  while (frame.stack.length < slots) frame.stack.push(new StackSlot());
+  if (frame.slotCount >= slots) return;
+  frame.growStack(slots);
   const subprog = v.subprogs[frame.subprog]!;
   if (subprog.stackDepth < slots * REG_SIZE) subprog.stackDepth = slots * REG_SIZE;
 }
@@ -108,7 +108,7 @@ function writeFixed(
   insnIdx: number,
 ): void {
   const spi = spiOf(off);
-  const slot = frame.stack[spi]!;
+  const slot = frame.slot(spi);
   const insn = v.insns[insnIdx]!;
   const reg = valueRegno >= 0 ? v.reg(valueRegno) : null;
   const aligned = (off & 7) === 0;
@@ -190,7 +190,7 @@ function writeVariable(
   checkFastcallContract(v, frame.subprog, insnIdx, min);
   for (let i = min; i < max; i++) {
     const spi = spiOf(i);
-    const slot = frame.stack[spi]!;
+    const slot = frame.slot(spi);
     v.markSlotScratched(spi);
     const type = slot.typeAt(byteOf(i));
     if (writesZero && type === SLOT_SPILL && slot.reg?.type === SCALAR_VALUE && isZero(slot.reg)) {
@@ -236,7 +236,7 @@ function readData(v: Verifier, frame: FuncState, min: number, max: number, dstRe
   for (let i = min; i < max; i++) {
     const spi = spiOf(i);
     v.markSlotScratched(spi);
-    if (frame.stack[spi]!.typeAt(byteOf(i)) !== SLOT_ZERO) {
+    if (frame.peekSlot(spi)!.typeAt(byteOf(i)) !== SLOT_ZERO) {
       markUnknown(dst);
       return;
     }
@@ -246,7 +246,7 @@ function readData(v: Verifier, frame: FuncState, min: number, max: number, dstRe
 
 function readFixed(v: Verifier, frame: FuncState, off: number, size: number, dstRegno: number): void {
   const spi = spiOf(off);
-  const slot = frame.stack[spi]!;
+  const slot = frame.peekSlot(spi)!;
   v.markSlotScratched(spi);
   checkFastcallContract(v, v.frame.subprog, v.insnIdx, off);
   v.liveness.markRead(frame.frameno, v.insnIdx, spi);
@@ -260,7 +260,7 @@ function readFixed(v: Verifier, frame: FuncState, off: number, size: number, dst
 }
 
 /** Every byte holds data that may be loaded; privileged programs may load what was never written. */
-function checkReadable(v: Verifier, slot: StackSlot, off: number, size: number): void {
+function checkReadable(v: Verifier, slot: Readonly<StackSlot>, off: number, size: number): void {
   for (let i = 0; i < size; i++) {
     const type = slot.typeAt((byteOf(off) - i) & 7);
     if (type === SLOT_MISC || type === SLOT_ZERO || type === SLOT_INVALID) continue;
@@ -269,7 +269,7 @@ function checkReadable(v: Verifier, slot: StackSlot, off: number, size: number):
 }
 
 /** Loads from a slot that holds a spilled register. True where the register itself came back. */
-function fill(v: Verifier, slot: StackSlot, off: number, size: number, dstRegno: number): boolean {
+function fill(v: Verifier, slot: Readonly<StackSlot>, off: number, size: number, dstRegno: number): boolean {
   const spilled = slot.reg!;
   let spillSize = 1;
   for (let i = 7; i > 0 && slot.typeAt(i - 1) === SLOT_SPILL; i--) spillSize++;
@@ -352,7 +352,7 @@ export function checkStackRangeInitialized(
 /** What a helper fills byte by byte holds no dynptr. */
 function keepDynptrs(v: Verifier, frame: FuncState, min: number, size: number): void {
   for (let i = min; i < min + size; i++) {
-    if (frame.stack[spiOf(i)]?.typeAt(byteOf(i)) !== SLOT_DYNPTR) continue;
+    if (frame.peekSlot(spiOf(i))?.typeAt(byteOf(i)) !== SLOT_DYNPTR) continue;
     v.denied(`potential write to dynptr at off=${i} disallowed`);
   }
 }
@@ -365,8 +365,8 @@ function cannotRead(v: Verifier, reg: Reg, regno: number, min: number, at: numbe
 /** One byte of a helper's access: privileged programs may hand over anything but what is the kernel's. */
 function touchByte(v: Verifier, frame: FuncState, reg: Reg, off: number, write: boolean): boolean {
   const spi = spiOf(off);
-  const slot = frame.stack[spi];
-  if (slot === undefined) v.reject(ERRNO.EFAULT, 'allocated_stack too small');
+  if (spi >= frame.slotCount) v.reject(ERRNO.EFAULT, 'allocated_stack too small');
+  const slot = frame.slot(spi);
   const type = slot.typeAt(byteOf(off));
   if (type === SLOT_ZERO || type === SLOT_INVALID) {
     if (write) slot.setType(byteOf(off), SLOT_MISC);

@@ -2,7 +2,7 @@
  * What is known at one point of one path: call frames with registers and stack, references and locks
  * held, and how the path got here. Models `struct bpf_func_state` and `struct bpf_verifier_state` of Linux 6.18.
  */
-import { MAX_BPF_REG } from '../isa/constants.js';
+import { BPF_REG_FP, MAX_BPF_REG } from '../isa/constants.js';
 import { cloneReg, copyReg, markKnownZero, markNotInit, Reg } from './reg.js';
 import { PTR_TO_STACK } from './reg-type.js';
 
@@ -68,10 +68,34 @@ export function scrubbed(types: number): number {
   return result;
 }
 
-/** A frame of the simulated call stack. */
+function cloneSlot(src: StackSlot): StackSlot {
+  const dst = new StackSlot();
+  dst.types = src.types;
+  if (src.reg !== null && src.isSpecial) dst.reg = cloneReg(src.reg);
+  return dst;
+}
+
+/** What frames share where they hold nothing. Never changed. */
+const NO_REG = new Reg();
+markNotInit(NO_REG);
+const NO_STACK = new StackSlot();
+
+const ALL_REGS = (1 << MAX_BPF_REG) - 1;
+
+/**
+ * A frame of the simulated call stack. Registers and slots may be shared with frames of other states, and are copied where
+ * they are first asked for to be changed: `reg`, `slot`, and `regs`, `stack` for all at once. `peek` and `peekSlot` are for
+ * looking only, and good until the next change.
+ */
 export class FuncState {
-  readonly regs: Reg[] = [];
-  stack: StackSlot[] = [];
+  #regs: Reg[] = new Array<Reg>(MAX_BPF_REG).fill(NO_REG);
+  #stack: StackSlot[] = [];
+  /** Registers and slots that no other frame shares, a bit each. */
+  #ownRegs = 0;
+  #ownLow = 0;
+  #ownHigh = 0;
+  /** Some slot may be shared. */
+  #sharesStack = false;
   callsite = MAIN_CALLSITE;
   frameno = 0;
   subprog = 0;
@@ -83,9 +107,116 @@ export class FuncState {
   retMax = 0;
   callbackDepth = 0;
 
+  get regs(): readonly Reg[] {
+    if (this.#ownRegs !== ALL_REGS) for (let i = 0; i < MAX_BPF_REG; i++) this.reg(i);
+    return this.#regs;
+  }
+
+  reg(i: number): Reg {
+    const bit = 1 << i;
+    if ((this.#ownRegs & bit) === 0) {
+      this.#regs[i] = cloneReg(this.#regs[i]!);
+      this.#ownRegs |= bit;
+    }
+    return this.#regs[i]!;
+  }
+
+  peek(i: number): Readonly<Reg> {
+    return this.#regs[i]!;
+  }
+
+  /** Nothing is known of the register. */
+  forget(i: number): void {
+    this.#regs[i] = NO_REG;
+    this.#ownRegs &= ~(1 << i);
+  }
+
+  get stack(): readonly StackSlot[] {
+    if (this.#sharesStack) {
+      for (let spi = 0; spi < this.#stack.length; spi++) this.slot(spi);
+      this.#sharesStack = false;
+    }
+    return this.#stack;
+  }
+
+  slot(spi: number): StackSlot {
+    const slot = this.#stack[spi]!;
+    if (!this.#sharesStack) return slot;
+    const bit = 1 << (spi & 31);
+    if (((spi < 32 ? this.#ownLow : this.#ownHigh) & bit) !== 0) return slot;
+    if (spi < 32) this.#ownLow |= bit;
+    else this.#ownHigh |= bit;
+    const copy = cloneSlot(slot);
+    this.#stack[spi] = copy;
+    return copy;
+  }
+
+  peekSlot(spi: number): Readonly<StackSlot> | undefined {
+    return this.#stack[spi];
+  }
+
+  /** The slot holds nothing any more. */
+  forgetSlot(spi: number): void {
+    this.#stack[spi] = NO_STACK;
+    if (!this.#sharesStack) {
+      this.#sharesStack = true;
+      this.#ownLow = -1;
+      this.#ownHigh = -1;
+    }
+    if (spi < 32) this.#ownLow &= ~(1 << spi);
+    else this.#ownHigh &= ~(1 << (spi - 32));
+  }
+
+  get slotCount(): number {
+    return this.#stack.length;
+  }
+
+  growStack(slots: number): void {
+    for (let spi = this.#stack.length; spi < slots; spi++) {
+      this.#stack.push(NO_STACK);
+      this.forgetSlot(spi);
+    }
+  }
+
   /** Bytes. */
   get allocatedStack(): number {
-    return this.stack.length * REG_SIZE;
+    return this.#stack.length * REG_SIZE;
+  }
+
+  /** A frame like this one; they share all registers and slots. */
+  share(): FuncState {
+    const dst = this.#withoutContents();
+    dst.#regs = this.#regs.slice();
+    dst.#stack = this.#stack.slice();
+    dst.#sharesStack = true;
+    this.#sharesStack = true;
+    this.#ownRegs = 0;
+    this.#ownLow = 0;
+    this.#ownHigh = 0;
+    return dst;
+  }
+
+  /** A frame like this one, nothing shared: what was obtained from this one to be changed stays good. */
+  clone(): FuncState {
+    const dst = this.#withoutContents();
+    dst.#regs = this.#regs.map(cloneReg);
+    dst.#ownRegs = ALL_REGS;
+    dst.#stack = this.#stack.map(cloneSlot);
+    return dst;
+  }
+
+  #withoutContents(): FuncState {
+    const dst = new FuncState();
+    dst.callsite = this.callsite;
+    dst.frameno = this.frameno;
+    dst.subprog = this.subprog;
+    dst.asyncEntryCount = this.asyncEntryCount;
+    dst.inCallback = this.inCallback;
+    dst.inAsyncCallback = this.inAsyncCallback;
+    dst.retMin = this.retMin;
+    dst.retMax = this.retMax;
+    dst.callbackDepth = this.callbackDepth;
+    return dst;
   }
 }
 
@@ -94,40 +225,11 @@ export function newFuncState(callsite: number, frameno: number, subprog: number)
   frame.callsite = callsite;
   frame.frameno = frameno;
   frame.subprog = subprog;
-  for (let i = 0; i < MAX_BPF_REG; i++) {
-    const reg = new Reg();
-    markNotInit(reg);
-    frame.regs.push(reg);
-  }
-  const fp = frame.regs[10]!;
+  const fp = frame.reg(BPF_REG_FP);
   fp.type = PTR_TO_STACK;
   markKnownZero(fp);
   fp.frameno = frameno;
   return frame;
-}
-
-function cloneFuncState(src: FuncState): FuncState {
-  const dst = new FuncState();
-  const { regs } = src;
-  for (let i = 0; i < MAX_BPF_REG; i++) dst.regs.push(cloneReg(regs[i]!));
-  const { stack } = src;
-  for (let i = 0; i < stack.length; i++) {
-    const from = stack[i]!;
-    const to = new StackSlot();
-    to.types = from.types;
-    if (from.reg !== null && from.isSpecial) to.reg = cloneReg(from.reg);
-    dst.stack.push(to);
-  }
-  dst.callsite = src.callsite;
-  dst.frameno = src.frameno;
-  dst.subprog = src.subprog;
-  dst.asyncEntryCount = src.asyncEntryCount;
-  dst.inCallback = src.inCallback;
-  dst.inAsyncCallback = src.inAsyncCallback;
-  dst.retMin = src.retMin;
-  dst.retMax = src.retMax;
-  dst.callbackDepth = src.callbackDepth;
-  return dst;
 }
 
 /** Stores a copy of `reg` as the slot's spilled register. */
@@ -228,10 +330,28 @@ export class VerifierState {
   }
 }
 
-/** `copy_verifier_state` into a fresh state. */
+/** `copy_verifier_state` into a fresh state. Registers and slots of `src` that were obtained to be changed stay good. */
 export function cloneState(src: VerifierState): VerifierState {
+  return copyState(
+    src,
+    src.frames.map((frame) => frame.clone()),
+  );
+}
+
+/**
+ * The same at next to no cost: both share registers and slots until one changes them. What was obtained from `src` before has
+ * to be obtained anew.
+ */
+export function shareState(src: VerifierState): VerifierState {
+  return copyState(
+    src,
+    src.frames.map((frame) => frame.share()),
+  );
+}
+
+function copyState(src: VerifierState, frames: FuncState[]): VerifierState {
   const dst = new VerifierState();
-  for (let i = 0; i < src.frames.length; i++) dst.frames.push(cloneFuncState(src.frames[i]!));
+  dst.frames = frames;
   dst.refs = src.refs;
   dst.activeLocks = src.activeLocks;
   dst.activePreemptLocks = src.activePreemptLocks;
@@ -268,10 +388,22 @@ export function sameCallsites(a: VerifierState, b: VerifierState): boolean {
   return true;
 }
 
-/** Every register and spilled register of every frame (`bpf_for_each_reg_in_vstate`). */
+/** Every register and spilled register of every frame (`bpf_for_each_reg_in_vstate`), to be changed. */
 export function forEachReg(state: VerifierState, visit: (reg: Reg) => void): void {
+  updateRegs(state, () => true, visit);
+}
+
+/** Changes those registers and spilled registers of all frames that are `wanted`. */
+export function updateRegs(
+  state: VerifierState,
+  wanted: (reg: Readonly<Reg>) => boolean,
+  change: (reg: Reg) => void,
+): void {
   for (const frame of state.frames) {
-    for (const reg of frame.regs) visit(reg);
-    for (const slot of frame.stack) if (slot.reg !== null && slot.isSpilled) visit(slot.reg);
+    for (let i = 0; i < MAX_BPF_REG; i++) if (wanted(frame.peek(i))) change(frame.reg(i));
+    for (let spi = 0; spi < frame.slotCount; spi++) {
+      const { reg, isSpilled } = frame.peekSlot(spi)!;
+      if (reg !== null && isSpilled && wanted(reg)) change(frame.slot(spi).reg!);
+    }
   }
 }

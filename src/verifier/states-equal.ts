@@ -114,7 +114,7 @@ function scalarSafe(old: Reg, cur: Reg, exact: Exactness): boolean {
 /** Negative ranges stand for "at the end" and "beyond it": those have to be the same. */
 const rangeSafe = (old: number, cur: number): boolean => (old < 0 || cur < 0 ? old === cur : old <= cur);
 
-function regSafe(old: Reg, cur: Reg, exact: Exactness): boolean {
+function regSafe(old: Readonly<Reg>, cur: Readonly<Reg>, exact: Exactness): boolean {
   if (exact === EXACT) return regsExact(old, cur);
   if (old.type === NOT_INIT && (exact === NOT_EXACT || cur.type === NOT_INIT)) return true;
   if (old.type !== cur.type) return false;
@@ -154,7 +154,7 @@ function regSafe(old: Reg, cur: Reg, exact: Exactness): boolean {
 }
 
 /** A slot that a load would turn into a scalar: the spilled one, or an unknown one. */
-function scalarOf(slot: StackSlot): Reg | null {
+function scalarOf(slot: Readonly<StackSlot>): Readonly<Reg> | null {
   if (slot.types === ALL_SPILL && slot.reg !== null && slot.reg.type === SCALAR_VALUE) return slot.reg;
   for (let shift = 0; shift < 32; shift += 4) {
     const type = (slot.types >>> shift) & 15;
@@ -164,13 +164,13 @@ function scalarOf(slot: StackSlot): Reg | null {
 }
 
 function stackSafe(old: FuncState, cur: FuncState, exact: Exactness): boolean {
-  for (let spi = 0; spi < old.stack.length; spi++) {
-    if (!slotSafe(old.stack[spi]!, cur.stack[spi], exact)) return false;
+  for (let spi = 0; spi < old.slotCount; spi++) {
+    if (!slotSafe(old.peekSlot(spi)!, cur.peekSlot(spi), exact)) return false;
   }
   return true;
 }
 
-function slotSafe(old: StackSlot, cur: StackSlot | undefined, exact: Exactness): boolean {
+function slotSafe(old: Readonly<StackSlot>, cur: Readonly<StackSlot> | undefined, exact: Exactness): boolean {
   if (exact !== NOT_EXACT && (cur === undefined || old.types !== cur.types)) return false;
   for (let byte = 0; byte < 8; byte++) {
     const type = old.typeAt(byte);
@@ -219,7 +219,7 @@ function framesSafe(v: Verifier, old: FuncState, cur: FuncState, insn: number, e
   if (old.callbackDepth > cur.callbackDepth) return false;
   const liveRegs = v.aux.liveRegs[insn]!;
   for (let i = 0; i <= 10; i++) {
-    if ((liveRegs & (1 << i)) !== 0 && !regSafe(old.regs[i]!, cur.regs[i]!, exact)) return false;
+    if ((liveRegs & (1 << i)) !== 0 && !regSafe(old.peek(i), cur.peek(i), exact)) return false;
   }
   return stackSafe(old, cur, exact);
 }
@@ -243,11 +243,12 @@ export function statesEqual(v: Verifier, old: VerifierState, cur: VerifierState,
 /** Cheap look at whether a loop may have come round unchanged: registers alike, ids and all. */
 export function maybeLooping(old: VerifierState, cur: VerifierState): boolean {
   if (old.frames.length !== cur.frames.length) return false;
-  const a = old.frame.regs;
-  const b = cur.frame.regs;
+  const a = old.frame;
+  const b = cur.frame;
   for (let i = 0; i <= 10; i++) {
-    const x = a[i]!;
-    const y = b[i]!;
+    const x = a.peek(i);
+    const y = b.peek(i);
+    if (x === y) continue;
     if (x.id !== y.id || x.refObjId !== y.refObjId || !sameShape(x, y)) return false;
   }
   return true;

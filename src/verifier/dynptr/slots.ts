@@ -64,7 +64,8 @@ export function markDynptrReg(reg: Reg, type: number, first: boolean, id: number
 
 export const dynptrSlot = (v: Verifier, reg: Reg): number => objectSlot(v, reg, 'dynptr', DYNPTR_SLOTS);
 
-const isDynptrSlot = (frame: FuncState, spi: number): boolean => frame.stack[spi]?.typeAt(0) === SLOT_DYNPTR;
+const isDynptrSlot = (frame: FuncState, spi: number): boolean =>
+  frame.peekSlot(spi)?.typeAt(0) === SLOT_DYNPTR;
 
 function noteWrite(v: Verifier, frame: FuncState, spi: number): void {
   v.liveness.markWrite(frame.frameno, spi);

@@ -111,12 +111,14 @@ export function findIter(
 
 /** Some active iterator went round more often in one state than in the other (`iter_active_depths_differ`). */
 export function iterDepthsDiffer(old: VerifierState, cur: VerifierState): boolean {
-  return old.frames.some((frame, i) =>
-    frame.stack.some((slot, spi) => {
-      if (slot.typeAt(0) !== SLOT_ITER || slot.reg === null) return false;
-      if (iterState(slot.reg) !== ITER_ACTIVE) return false;
-      const other = cur.frames[i]?.stack[spi]?.reg;
-      return other !== null && other !== undefined && iterDepth(other) !== iterDepth(slot.reg);
-    }),
-  );
+  return old.frames.some((frame, i) => {
+    for (let spi = 0; spi < frame.slotCount; spi++) {
+      const slot = frame.peekSlot(spi)!;
+      if (slot.typeAt(0) !== SLOT_ITER || slot.reg === null) continue;
+      if (iterState(slot.reg) !== ITER_ACTIVE) continue;
+      const other = cur.frames[i]?.peekSlot(spi)?.reg ?? null;
+      if (other !== null && iterDepth(other) !== iterDepth(slot.reg)) return true;
+    }
+    return false;
+  });
 }
