@@ -8,12 +8,14 @@ import type { Context, Cpu, PendingInterrupt } from './cpu.js';
 import type { Flow, Pause, SpinPause } from './flow.js';
 import { inNmi, preemptible } from './preempt.js';
 import type { Sched } from './sched.js';
-import type { Task } from './task.js';
+import { MAX_RT_PRIO, type Task } from './task.js';
 
 /** Something that can happen next. */
 export type Choice =
   /** The innermost context of a CPU goes on; an idle CPU takes up a task. */
   | { readonly kind: 'run'; readonly cpu: Cpu }
+  /** A CPU turns to this task: an idle one, or one whose task can be preempted. Only where schedules are explored. */
+  | { readonly kind: 'switch'; readonly cpu: Cpu; readonly task: Task }
   /** A pending interrupt or NMI arrives. */
   | { readonly kind: 'interrupt'; readonly cpu: Cpu; readonly interrupt: PendingInterrupt }
   /** The earliest timer becomes due. */
@@ -36,13 +38,23 @@ export const DEFAULT_MAX_STEPS = 10_000_000;
 
 export class Executor {
   chooser: Chooser;
+  /**
+   * Offers every choice that Linux's scheduler could come to, also those that it makes by itself otherwise: which of
+   * several equal tasks runs, and when a task's time on the CPU is up.
+   */
+  exploring = false;
+  /** Told of each choice before it is taken. */
+  onTake: ((choice: Choice) => void) | undefined;
   maxSteps = DEFAULT_MAX_STEPS;
   /** Steps taken so far. */
   steps = 0;
   /** By time, the earliest first. */
   private readonly timers: Timer[] = [];
+  /** The choice to go on, by CPU. */
+  private readonly runs: readonly Choice[];
 
   constructor(private readonly sched: Sched) {
+    this.runs = sched.cpus.map((cpu) => ({ kind: 'run', cpu }));
     this.chooser = (choices) => this.furthestBack(choices);
   }
 
@@ -142,7 +154,8 @@ export class Executor {
       const interrupt = deliverable(cpu);
       if (interrupt !== undefined) found.push({ kind: 'interrupt', cpu, interrupt });
       const spin = this.endSpins(cpu);
-      if (this.canRun(cpu)) found.push({ kind: 'run', cpu });
+      if (this.exploring) this.addSwitches(cpu, found);
+      if (this.canRun(cpu)) found.push(this.runs[cpu.id]!);
       if (spin?.deadlineNs !== undefined) found.push({ kind: 'timeout', cpu, timeNs: spin.deadlineNs });
     }
     const timer = this.timers[0];
@@ -153,7 +166,7 @@ export class Executor {
   private canRun(cpu: Cpu): boolean {
     const { top, current } = cpu;
     if (top !== undefined) return !top.driven && top.flow !== undefined && top.pause?.kind !== 'spin';
-    if (current === cpu.idle) return cpu.queue.length > 0 || this.canPull(cpu);
+    if (current === cpu.idle) return !this.exploring && (cpu.queue.length > 0 || this.canPull(cpu));
     // A task that the host drives keeps its CPU until it pauses.
     return current.flow !== undefined && current.driven === 0 && cpu.taskPause?.kind !== 'spin';
   }
@@ -168,6 +181,27 @@ export class Executor {
     else top.pause = undefined;
     this.advance(cpu, this.sched.clock.nanos);
     return undefined;
+  }
+
+  /** The tasks that a CPU could turn to now instead of going on. */
+  private addSwitches(cpu: Cpu, found: Choice[]): void {
+    const { current, queue } = cpu;
+    if (cpu.top !== undefined) return;
+    if (current === cpu.idle) {
+      const runnable = [...queue];
+      for (const other of this.sched.cpus) {
+        if (other === cpu || other.current === other.idle) continue;
+        for (const task of other.queue)
+          if (task.migrationDisabled === 0 && task.allows(cpu.id)) runnable.push(task);
+      }
+      const first = Math.min(...runnable.map(rank));
+      for (const task of runnable) if (rank(task) === first) found.push({ kind: 'switch', cpu, task });
+      return;
+    }
+    if (cpu.taskPause?.kind !== 'point' || current.driven > 0 || !preemptible(cpu)) return;
+    // First in, first out: such a task leaves for nobody of its own priority.
+    if (current.attr.policy === 'fifo' || current.attr.policy === 'deadline') return;
+    for (const task of queue) if (rank(task) === rank(current)) found.push({ kind: 'switch', cpu, task });
   }
 
   private canPull(cpu: Cpu): boolean {
@@ -186,6 +220,7 @@ export class Executor {
   }
 
   private take(choice: Choice): void {
+    this.onTake?.(choice);
     if (choice.kind === 'timer') {
       const { timer } = choice;
       this.timers.splice(this.timers.indexOf(timer), 1);
@@ -199,7 +234,8 @@ export class Executor {
       return;
     }
     this.sched.enter(cpu);
-    if (choice.kind === 'interrupt') this.begin(cpu, choice.interrupt);
+    if (choice.kind === 'switch') this.switchTo(cpu, choice.task);
+    else if (choice.kind === 'interrupt') this.begin(cpu, choice.interrupt);
     else if (cpu.top !== undefined) this.resumeInterrupt(cpu, cpu.top);
     else if (cpu.current === cpu.idle) this.reschedule(cpu);
     else this.resumeTask(cpu);
@@ -329,7 +365,12 @@ function timeOf(choice: Choice): number {
   return choice.kind === 'timer' ? choice.timer.timeNs : choice.cpu.timeNs;
 }
 
-const RANK = { timer: 0, interrupt: 1, run: 2, timeout: 3 } as const;
+const RANK = { timer: 0, interrupt: 1, switch: 2, run: 3, timeout: 4 } as const;
+
+/** Tasks of equal rank can run in any order: real-time ones by priority, all others together. */
+function rank(task: Task): number {
+  return Math.min(task.prio, MAX_RT_PRIO);
+}
 
 function earlier(a: Choice, b: Choice): boolean {
   const [x, y] = [timeOf(a), timeOf(b)];

@@ -5,7 +5,6 @@
  */
 import { Console, type PrintPlace } from '../console.js';
 import type { KernelProfile } from '../profile.js';
-import type { Clock } from '../time/clock.js';
 import { Probes } from '../trace/probes.js';
 import { type Costs, DEFAULT_COSTS } from './costs.js';
 import { Cpu } from './cpu.js';
@@ -14,10 +13,18 @@ import { Latency } from './latency.js';
 import { PREEMPT_OFFSET, preemptible } from './preempt.js';
 import { MAX_RT_PRIO, Task, type TaskAttr } from './task.js';
 
+/** Time as the scheduler moves it; `time/clock.ts` is the one that programs can read. */
+export interface SchedClock {
+  /** Nanoseconds since boot on the CPU that runs. */
+  nanos: number;
+  /** Lets programs read the time as it is now. */
+  publish(): void;
+}
+
 export interface SchedOptions {
   readonly cpus: number;
   readonly profile: KernelProfile;
-  readonly clock: Clock;
+  readonly clock: SchedClock;
   readonly costs?: Partial<Costs>;
   /** Flows pause at every point where others could run; for exploring and for scenarios with several CPUs. */
   readonly interleaved?: boolean;
@@ -36,7 +43,7 @@ export class Sched {
   readonly latency = new Latency();
   readonly probes: Probes;
   readonly costs: Costs;
-  readonly clock: Clock;
+  readonly clock: SchedClock;
   /** Every task that has been started, by pid; dead ones too. */
   readonly tasks = new Map<number, Task>();
   /** The CPU that runs now. */
