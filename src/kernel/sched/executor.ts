@@ -273,13 +273,32 @@ export class Executor {
 
   /** __schedule: the current task gives the CPU to the next one. */
   reschedule(cpu: Cpu): void {
-    const { sched } = this;
     const prev = cpu.current;
+    this.putBack(cpu, prev);
+    // Where schedules are explored, the next step says to whom the CPU turns.
+    this.install(cpu, prev, this.exploring ? cpu.idle : this.sched.takeNext(cpu));
+  }
+
+  /** Turns a CPU to a task that waits in some queue. */
+  private switchTo(cpu: Cpu, next: Task): void {
+    const prev = cpu.current;
+    const { queue } = this.sched.cpus[next.cpu]!;
+    queue.splice(queue.indexOf(next), 1);
+    this.putBack(cpu, prev);
+    this.install(cpu, prev, next);
+  }
+
+  private putBack(cpu: Cpu, prev: Task): void {
+    const { sched } = this;
     const stays = prev.state === 'running' && prev !== cpu.idle;
     prev.onCpu = false;
-    if (stays)
-      sched.enqueue(prev, prev.allows(cpu.id) || prev.migrationDisabled > 0 ? cpu : sched.selectCpu(prev));
-    const next = sched.takeNext(cpu);
+    if (!stays) return;
+    const here = prev.allows(cpu.id) || prev.migrationDisabled > 0;
+    sched.enqueue(prev, here ? cpu : sched.selectCpu(prev));
+  }
+
+  private install(cpu: Cpu, prev: Task, next: Task): void {
+    const { sched } = this;
     if (next === prev) {
       prev.onCpu = true;
       cpu.needResched = false;
