@@ -5,6 +5,8 @@
 import type { Btf } from '../object/btf/btf.js';
 import { Engine, type Region } from '../vm/index.js';
 import { type BpfMap, MAP_ID, type MapHost } from './bpf/map.js';
+import type { BpfProg } from './bpf/prog.js';
+import { Instrumentation } from './bpf/recursion.js';
 import { RingbufMap } from './bpf/ringbuf.js';
 import { SyscallError } from './errors.js';
 import { Callchain } from './events/callchain.js';
@@ -24,6 +26,9 @@ import { DEFAULT_TASK, Task, type TaskAttr } from './sched/task.js';
 import { TaskImage } from './sched/task-image.js';
 import { Clock } from './time/clock.js';
 import { TracePipe } from './trace/trace-pipe.js';
+
+/** Instructions after which others may run in an interleaved kernel, where nothing else is said. */
+const INSN_QUANTUM = 100;
 
 /**
  * `convert`: what it accepts runs as Linux would run it, with context accesses converted; what it does not runs as it is.
@@ -78,6 +83,12 @@ export class Machine implements MapHost {
   readonly profile: KernelProfile;
   readonly sched: Sched;
   readonly executor: Executor;
+  /** `bpf_prog_active` and who takes it. */
+  readonly instrumentation: Instrumentation;
+  /** Programs in the order in which they were loaded. */
+  readonly progs: BpfProg[] = [];
+  /** Instructions after which others may run; for kernels that interleave. */
+  insnQuantum = INSN_QUANTUM;
   /** The task on top of which the host's own calls run. */
   private host: Task;
   private readonly hashSeeds: Prandom;
@@ -118,6 +129,7 @@ export class Machine implements MapHost {
       onSwitch: (cpu) => this.show(cpu),
     });
     this.executor = new Executor(this.sched);
+    this.instrumentation = new Instrumentation(this.sched);
     this.host = new Task(options.task ?? DEFAULT_TASK);
     this.sched.adopt(this.host, this.sched.here);
   }
