@@ -16,8 +16,9 @@ export class Backtrack {
   }
 
   get isEmpty(): boolean {
-    let mask = 0;
-    for (let i = 0; i <= this.frame; i++) mask |= this.regs[i]! | this.slotsLo[i]! | this.slotsHi[i]!;
+    const { frame } = this;
+    let mask = this.regs[frame]! | this.slotsLo[frame]! | this.slotsHi[frame]!;
+    for (let i = 0; mask === 0 && i < frame; i++) mask |= this.regs[i]! | this.slotsLo[i]! | this.slotsHi[i]!;
     return mask === 0;
   }
 

@@ -23,7 +23,14 @@ import type { StackLiveness } from './live-stack.js';
 import { VerifierLog } from './log.js';
 import { MapView } from './map-view.js';
 import { Reg } from './reg.js';
-import { type FuncState, type HistoryEntry, type LinkedReg, type StateNode, VerifierState } from './state.js';
+import {
+  type FuncState,
+  type HistoryEntry,
+  type LinkedReg,
+  type SccVisit,
+  type StateNode,
+  VerifierState,
+} from './state.js';
 import type { Successors } from './successors.js';
 import type { VerifyRequest } from './types.js';
 import { Rejection, Unsupported } from './verdict.js';
@@ -70,13 +77,6 @@ export interface PendingPath {
   readonly insnIdx: number;
   readonly prevInsnIdx: number;
   readonly logPosition: number;
-}
-
-/** One way into a loop: the calls that lead to it, and what is collected until it is left. */
-export interface SccVisit {
-  entryState: VerifierState | null;
-  /** Paths that ended in a state equal to one that is not finished. */
-  backedges: VerifierState[];
 }
 
 const MAX_PENDING = 8192;
@@ -135,7 +135,7 @@ export class Verifier {
   backedgeCount = 0;
 
   /** Remembered states by `(insn ^ callsite) % length`, most recent last. */
-  explored: StateNode[][] = [];
+  readonly explored = new Map<number, StateNode[]>();
   readonly sccVisits = new Map<string, SccVisit>();
 
   /** Registers and stack slots changed since the last state line of the log, a bit each. */
@@ -262,8 +262,10 @@ export class Verifier {
       current.linked = linked;
       return;
     }
-    const entry: HistoryEntry = { idx: this.insnIdx, prevIdx: this.prevInsnIdx, flags, linked };
-    state.history.push(entry);
+    const before = state.history;
+    const count = before === null ? 1 : before.count + 1;
+    const entry = { before, count, idx: this.insnIdx, prevIdx: this.prevInsnIdx, flags, linked };
+    state.history = entry;
     this.curHistory = entry;
   }
 

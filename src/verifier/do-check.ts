@@ -48,7 +48,7 @@ export function checkFrom(v: Verifier, index: number): void {
   v.markAllScratched();
   v.insnIdx = subprog.start;
   v.prevLine = -1;
-  v.explored = [];
+  v.explored.clear();
   v.sccVisits.clear();
   v.liveness.forgetCurrent();
   if (index > 0) enterGlobal(v, index);

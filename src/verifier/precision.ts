@@ -11,9 +11,17 @@ import { insnText } from './insn-text.js';
 import { writeState } from './print-state.js';
 import type { Reg } from './reg.js';
 import { SCALAR_VALUE } from './reg-type.js';
-import { type FuncState, type HistoryEntry, MAIN_CALLSITE, type VerifierState } from './state.js';
+import {
+  type FuncState,
+  type HistoryEntry,
+  MAIN_CALLSITE,
+  MAX_BPF_STACK,
+  REG_SIZE,
+  type VerifierState,
+} from './state.js';
 
 const NO_ENTRY = -1;
+const MAX_SLOTS = MAX_BPF_STACK / REG_SIZE;
 const ARG_REGS = 0x3e;
 
 /** The register of the current frame holds a scalar whose exact value mattered. */
@@ -47,19 +55,24 @@ function backtrack(v: Verifier, start: VerifierState): boolean {
       );
     }
     if (lastIdx < 0) return markEntryArgs(v, state) || changed;
-    let history = state.history.length;
+    let { history } = state;
     for (let i = lastIdx; ; ) {
       if (skipFirst) skipFirst = false;
-      else if (!step(v, i, subseqIdx, historyAt(state, history, i))) {
+      else if (!step(v, i, subseqIdx, entryAt(history, i))) {
         markAllScalarsPrecise(v, start);
         bt.reset();
         return changed;
       }
       if (bt.isEmpty) return changed;
       subseqIdx = i;
-      const at = history > 0 && state.history[history - 1]!.idx === i;
-      if (i === state.firstInsnIdx && (history === 0 || (history === 1 && at))) break;
-      i = at ? state.history[--history]!.prevIdx : i - 1;
+      const entry = entryAt(history, i);
+      if (i === state.firstInsnIdx && (history === null || (history.count === 1 && entry !== null))) break;
+      if (entry === null) {
+        i--;
+      } else {
+        i = entry.prevIdx;
+        history = entry.before;
+      }
       if (i >= v.insns.length || i < NO_ENTRY) v.reject(ERRNO.EFAULT, `verifier bug: backtracking idx ${i}`);
     }
     if (state.parent === null) break;
@@ -77,10 +90,8 @@ function backtrack(v: Verifier, start: VerifierState): boolean {
   return changed;
 }
 
-function historyAt(state: VerifierState, end: number, insn: number): HistoryEntry | null {
-  const entry = end > 0 ? state.history[end - 1]! : null;
-  return entry !== null && entry.idx === insn ? entry : null;
-}
+const entryAt = (history: HistoryEntry | null, insn: number): HistoryEntry | null =>
+  history !== null && history.idx === insn ? history : null;
 
 /** False where back-tracking has to give up. */
 function step(v: Verifier, insn: number, subseq: number, entry: HistoryEntry | null): boolean {
@@ -124,7 +135,8 @@ function markStatePrecise(v: Verifier, state: VerifierState): boolean {
       if (markReg(frame, i)) changed = true;
       else bt.regs[fr]! &= ~(1 << i);
     }
-    for (let spi = 0; spi < 64; spi++) {
+    const slots = bt.slotsLo[fr]! | bt.slotsHi[fr]!;
+    for (let spi = 0; slots !== 0 && spi < MAX_SLOTS; spi++) {
       if (!bt.hasSlot(fr, spi)) continue;
       if (spi >= frame.slotCount) {
         v.reject(ERRNO.EFAULT, `verifier bug: stack slot ${spi}, total slots ${frame.slotCount}`);

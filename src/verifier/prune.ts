@@ -34,10 +34,10 @@ const MAX_HISTORY = 40;
 function bucketOf(v: Verifier, insn: number): StateNode[] {
   const { callsite } = v.state.frame;
   const index = ((insn ^ callsite) >>> 0) % v.insns.length;
-  let bucket = v.explored[index];
+  let bucket = v.explored.get(index);
   if (bucket === undefined) {
     bucket = [];
-    v.explored[index] = bucket;
+    v.explored.set(index, bucket);
   }
   return bucket;
 }
@@ -58,8 +58,8 @@ function cleanState(v: Verifier, state: VerifierState): void {
 function cleanLiveStates(v: Verifier, bucket: readonly StateNode[], insn: number): void {
   for (let i = bucket.length - 1; i >= 0; i--) {
     const { state } = bucket[i]!;
-    if (state.branches !== 0 || state.insnIdx !== insn || state.cleaned) continue;
-    if (!sameCallsites(state, v.state) || hasIncompleteMarks(v, state)) continue;
+    if (state.cleaned || state.branches !== 0 || state.insnIdx !== insn) continue;
+    if (hasIncompleteMarks(state) || !sameCallsites(state, v.state)) continue;
     cleanState(v, state);
   }
 }
@@ -75,7 +75,7 @@ const HIT_LOOP = 2;
 export function isStateVisited(v: Verifier, insn: number): boolean {
   const cur = v.state;
   const forced = v.aux.has(insn, FORCE_CHECKPOINT);
-  const force = v.testStateFreq || forced || cur.history.length > MAX_HISTORY;
+  const force = v.testStateFreq || forced || (cur.history?.count ?? 0) > MAX_HISTORY;
   let add =
     force || (v.jmpsProcessed - v.prevJmpsProcessed >= 2 && v.insnProcessed - v.prevInsnProcessed >= 8);
   const bucket = bucketOf(v, insn);
@@ -93,7 +93,7 @@ export function isStateVisited(v: Verifier, insn: number): boolean {
       result = compareUnfinished(v, state, insn);
       if (result === MISS && !force && !longSinceLast(v)) add = false;
     } else {
-      loop = hasIncompleteMarks(v, state);
+      loop = hasIncompleteMarks(state);
       if (statesEqual(v, state, cur, loop ? RANGE_WITHIN : NOT_EXACT)) result = HIT;
     }
     if (result !== MISS) {
@@ -178,7 +178,7 @@ function remember(v: Verifier, bucket: StateNode[], insn: number): void {
   cur.parent = state;
   cur.firstInsnIdx = insn;
   cur.dfsDepth = state.dfsDepth + 1;
-  cur.history = [];
+  cur.history = null;
   bucket.push(node);
 }
 

@@ -175,7 +175,8 @@ export function isConstScalar(reg: Reg): boolean {
 }
 
 /** Equal up to ids, frame and precision: the part of the kernel's struct before `id`. */
-export function sameShape(a: Reg, b: Reg): boolean {
+export function sameShape(a: Readonly<Reg>, b: Readonly<Reg>): boolean {
+  if (a === b) return true;
   return (
     a.type === b.type &&
     a.off === b.off &&

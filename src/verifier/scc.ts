@@ -3,11 +3,11 @@
  * in an equal state are kept and gone through again when the loop is left. Models `bpf_scc_visit` of Linux 6.18
  * (kernel/bpf/verifier.c).
  */
-import type { SccVisit, Verifier } from './context.js';
+import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import { markAllScalarsPrecise, markPrecisionBatch } from './precision.js';
 import { SCALAR_VALUE } from './reg-type.js';
-import { frameInsnIdx, type StateNode, type VerifierState } from './state.js';
+import { frameInsnIdx, type SccVisit, type StateNode, type VerifierState } from './state.js';
 
 const MAX_ITERATIONS = 64;
 
@@ -32,45 +32,51 @@ export function enterScc(v: Verifier, state: VerifierState): void {
     visit = { entryState: null, backedges: [] };
     v.sccVisits.set(key, visit);
   }
+  state.sccVisit = visit;
   if (visit.entryState !== null) return;
   visit.entryState = state;
   if (v.log.chatty) v.log.write(`SCC enter (${key})\n`);
 }
 
 function exitScc(v: Verifier, state: VerifierState): void {
-  const key = chainOf(v, state);
-  if (key === undefined) return;
-  const visit = v.sccVisits.get(key);
-  if (visit === undefined) {
-    if (state.speculative) return;
-    v.reject(ERRNO.EFAULT, `verifier bug: scc exit: no visit info for call chain (${key})`);
+  const visit = state.sccVisit;
+  if (visit === null) {
+    if (state.node === null) expectVisit(v, state);
+    return;
   }
   if (visit.entryState !== state) return;
-  if (v.log.chatty) v.log.write(`SCC exit (${key})\n`);
+  if (v.log.chatty) v.log.write(`SCC exit (${chainOf(v, state)})\n`);
   visit.entryState = null;
   v.backedgeCount -= visit.backedges.length;
   updatePeak(v);
   propagateBackedges(v, visit);
 }
 
+/** A path that ends in a loop came into it. */
+function expectVisit(v: Verifier, state: VerifierState): void {
+  const key = chainOf(v, state);
+  if (key === undefined || v.sccVisits.has(key) || state.speculative) return;
+  v.reject(ERRNO.EFAULT, `verifier bug: scc exit: no visit info for call chain (${key})`);
+}
+
 /** A path ended in a state equal to `state`, which is not finished: keep it. */
 export function addBackedge(v: Verifier, state: VerifierState, backedge: VerifierState): void {
-  const key = chainOf(v, state);
-  const visit = key === undefined ? undefined : v.sccVisits.get(key);
-  if (visit === undefined) {
-    v.reject(ERRNO.EFAULT, `verifier bug: add backedge: no visit info for call chain (${key ?? ''})`);
+  const visit = state.sccVisit;
+  if (visit === null) {
+    v.reject(
+      ERRNO.EFAULT,
+      `verifier bug: add backedge: no visit info for call chain (${chainOf(v, state) ?? ''})`,
+    );
   }
-  if (v.log.chatty) v.log.write(`SCC backedge (${key})\n`);
+  if (v.log.chatty) v.log.write(`SCC backedge (${chainOf(v, state)})\n`);
   visit.backedges.unshift(backedge);
   v.backedgeCount++;
   updatePeak(v);
 }
 
 /** Marks of the state are not final: paths through its loop wait to be gone through again. */
-export function hasIncompleteMarks(v: Verifier, state: VerifierState): boolean {
-  const key = chainOf(v, state);
-  if (key === undefined) return false;
-  return (v.sccVisits.get(key)?.backedges.length ?? 0) > 0;
+export function hasIncompleteMarks({ sccVisit }: VerifierState): boolean {
+  return sccVisit !== null && sccVisit.backedges.length > 0;
 }
 
 export function updatePeak(v: Verifier): void {
@@ -93,7 +99,7 @@ export function finishBranch(v: Verifier, from: VerifierState): void {
 /** Counts a state as gone that is no longer looked up and has no descendants. */
 export function maybeFree(v: Verifier, node: StateNode): void {
   if (!node.inFreeList || node.freed || node.state.branches !== 0) return;
-  if (hasIncompleteMarks(v, node.state)) return;
+  if (hasIncompleteMarks(node.state)) return;
   node.freed = true;
   v.freeListSize--;
 }

@@ -88,8 +88,8 @@ const ALL_REGS = (1 << MAX_BPF_REG) - 1;
  * looking only, and good until the next change.
  */
 export class FuncState {
-  #regs: Reg[] = new Array<Reg>(MAX_BPF_REG).fill(NO_REG);
-  #stack: StackSlot[] = [];
+  #regs: Reg[];
+  #stack: StackSlot[];
   /** Registers and slots that no other frame shares, a bit each. */
   #ownRegs = 0;
   #ownLow = 0;
@@ -106,6 +106,11 @@ export class FuncState {
   retMin = 0;
   retMax = 0;
   callbackDepth = 0;
+
+  constructor(regs: Reg[], stack: StackSlot[]) {
+    this.#regs = regs;
+    this.#stack = stack;
+  }
 
   get regs(): readonly Reg[] {
     if (this.#ownRegs !== ALL_REGS) for (let i = 0; i < MAX_BPF_REG; i++) this.reg(i);
@@ -185,9 +190,7 @@ export class FuncState {
 
   /** A frame like this one; they share all registers and slots. */
   share(): FuncState {
-    const dst = this.#withoutContents();
-    dst.#regs = this.#regs.slice();
-    dst.#stack = this.#stack.slice();
+    const dst = this.#like(this.#regs.slice(), this.#stack.slice());
     dst.#sharesStack = true;
     this.#sharesStack = true;
     this.#ownRegs = 0;
@@ -198,15 +201,13 @@ export class FuncState {
 
   /** A frame like this one, nothing shared: what was obtained from this one to be changed stays good. */
   clone(): FuncState {
-    const dst = this.#withoutContents();
-    dst.#regs = this.#regs.map(cloneReg);
+    const dst = this.#like(this.#regs.map(cloneReg), this.#stack.map(cloneSlot));
     dst.#ownRegs = ALL_REGS;
-    dst.#stack = this.#stack.map(cloneSlot);
     return dst;
   }
 
-  #withoutContents(): FuncState {
-    const dst = new FuncState();
+  #like(regs: Reg[], stack: StackSlot[]): FuncState {
+    const dst = new FuncState(regs, stack);
     dst.callsite = this.callsite;
     dst.frameno = this.frameno;
     dst.subprog = this.subprog;
@@ -221,7 +222,7 @@ export class FuncState {
 }
 
 export function newFuncState(callsite: number, frameno: number, subprog: number): FuncState {
-  const frame = new FuncState();
+  const frame = new FuncState(new Array<Reg>(MAX_BPF_REG).fill(NO_REG), []);
   frame.callsite = callsite;
   frame.frameno = frameno;
   frame.subprog = subprog;
@@ -277,8 +278,11 @@ export const stackAccessFlags = (frameno: number, spi: number): number =>
 export const flagsSpi = (flags: number): number => (flags >> HIST_SPI_SHIFT) & HIST_SPI_MASK;
 export const flagsFrame = (flags: number): number => flags & 7;
 
-/** One jump, or one instruction that back-tracking has to know more about. */
+/** One jump, or one instruction that back-tracking has to know more about; the last one leads to those before it. */
 export interface HistoryEntry {
+  readonly before: HistoryEntry | null;
+  /** Entries up to this one. */
+  readonly count: number;
   readonly idx: number;
   readonly prevIdx: number;
   flags: number;
@@ -294,6 +298,16 @@ export interface StateNode {
   freed: boolean;
 }
 
+/** One way into a loop: the calls that lead to it, and what is collected until it is left. */
+export interface SccVisit {
+  entryState: VerifierState | null;
+  /** Paths that ended in a state equal to one that is not finished. */
+  backedges: VerifierState[];
+}
+
+/** In `differsAt`. */
+export const SLOTS = 16;
+
 export class VerifierState {
   frames: FuncState[] = [];
   refs: readonly RefState[] = [];
@@ -306,6 +320,8 @@ export class VerifierState {
   speculative = false;
   inSleepable = false;
   cleaned = false;
+  /** Where the last state compared with this one differed in the innermost frame: a register, or `SLOTS` plus a slot; -1. */
+  differsAt = -1;
   /** Paths from here that are not finished. */
   branches = 1;
   parent: VerifierState | null = null;
@@ -317,9 +333,10 @@ export class VerifierState {
   mayGotoDepth = 0;
   /** For a path that ended in a loop: the state it was found equal to. */
   equalState: VerifierState | null = null;
-  history: HistoryEntry[] = [];
-  /** Set once the state is remembered. */
+  history: HistoryEntry | null = null;
+  /** Set once the state is remembered: its place, and the way into the loop that it lies in. */
   node: StateNode | null = null;
+  sccVisit: SccVisit | null = null;
 
   get curframe(): number {
     return this.frames.length - 1;
@@ -371,7 +388,7 @@ function copyState(src: VerifierState, frames: FuncState[]): VerifierState {
   dst.callbackUnrollDepth = src.callbackUnrollDepth;
   dst.mayGotoDepth = src.mayGotoDepth;
   dst.equalState = src.equalState;
-  dst.history = src.history.slice();
+  dst.history = src.history;
   return dst;
 }
 

@@ -31,6 +31,7 @@ import {
   SLOT_MISC,
   SLOT_SPILL,
   SLOT_ZERO,
+  SLOTS,
   type StackSlot,
   type VerifierState,
 } from './state.js';
@@ -163,13 +164,6 @@ function scalarOf(slot: Readonly<StackSlot>): Readonly<Reg> | null {
   return unbound;
 }
 
-function stackSafe(old: FuncState, cur: FuncState, exact: Exactness): boolean {
-  for (let spi = 0; spi < old.slotCount; spi++) {
-    if (!slotSafe(old.peekSlot(spi)!, cur.peekSlot(spi), exact)) return false;
-  }
-  return true;
-}
-
 function slotSafe(old: Readonly<StackSlot>, cur: Readonly<StackSlot> | undefined, exact: Exactness): boolean {
   if (exact !== NOT_EXACT && (cur === undefined || old.types !== cur.types)) return false;
   for (let byte = 0; byte < 8; byte++) {
@@ -215,29 +209,48 @@ function refsSafe(old: VerifierState, cur: VerifierState): boolean {
   });
 }
 
-function framesSafe(v: Verifier, old: FuncState, cur: FuncState, insn: number, exact: Exactness): boolean {
-  if (old.callbackDepth > cur.callbackDepth) return false;
+/** Where frames differ, as `differsAt` says it; -1: the old one covers the current one. */
+function differenceOf(v: Verifier, old: FuncState, cur: FuncState, insn: number, exact: Exactness): number {
   const liveRegs = v.aux.liveRegs[insn]!;
   for (let i = 0; i <= 10; i++) {
-    if ((liveRegs & (1 << i)) !== 0 && !regSafe(old.peek(i), cur.peek(i), exact)) return false;
+    if ((liveRegs & (1 << i)) !== 0 && !regSafe(old.peek(i), cur.peek(i), exact)) return i;
   }
-  return stackSafe(old, cur, exact);
+  for (let spi = 0; spi < old.slotCount; spi++) {
+    if (!slotSafe(old.peekSlot(spi)!, cur.peekSlot(spi), exact)) return SLOTS + spi;
+  }
+  return -1;
+}
+
+/** What told states apart the last time is likely to do so again. */
+function differsAgain(old: VerifierState, cur: VerifierState, exact: Exactness): boolean {
+  const at = old.differsAt;
+  if (at < 0) return false;
+  const a = old.frame;
+  const b = cur.frame;
+  return at < SLOTS
+    ? !regSafe(a.peek(at), b.peek(at), exact)
+    : !slotSafe(a.peekSlot(at - SLOTS)!, b.peekSlot(at - SLOTS), exact);
 }
 
 /** True where everything that is safe from `old` is safe from `cur`. */
 export function statesEqual(v: Verifier, old: VerifierState, cur: VerifierState, exact: Exactness): boolean {
-  if (old.frames.length !== cur.frames.length) return false;
+  const { length } = old.frames;
+  if (length !== cur.frames.length) return false;
+  if ((old.speculative && !cur.speculative) || old.inSleepable !== cur.inSleepable) return false;
   ids.reset(v.idGen);
-  if (old.speculative && !cur.speculative) return false;
-  if (old.inSleepable !== cur.inSleepable) return false;
-  if (!refsSafe(old, cur)) return false;
-  for (let i = 0; i < old.frames.length; i++) {
+  if (differsAgain(old, cur, exact)) return false;
+  ids.reset(v.idGen);
+  for (let i = length - 1; i >= 0; i--) {
     const oldFrame = old.frames[i]!;
     const curFrame = cur.frames[i]!;
-    if (oldFrame.callsite !== curFrame.callsite) return false;
-    if (!framesSafe(v, oldFrame, curFrame, frameInsnIdx(old, i), exact)) return false;
+    if (oldFrame.callsite !== curFrame.callsite || oldFrame.callbackDepth > curFrame.callbackDepth)
+      return false;
+    const at = differenceOf(v, oldFrame, curFrame, frameInsnIdx(old, i), exact);
+    if (at < 0) continue;
+    if (i === length - 1) old.differsAt = at;
+    return false;
   }
-  return true;
+  return refsSafe(old, cur);
 }
 
 /** Cheap look at whether a loop may have come round unchanged: registers alike, ids and all. */

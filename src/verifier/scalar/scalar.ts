@@ -224,4 +224,5 @@ export function tnumIn(old: Tnum, cur: Tnum): boolean {
 }
 
 /** For pruning: `old` covers `cur` in ranges and known bits. */
-export const within = (old: Scalar, cur: Scalar): boolean => rangeWithin(old, cur) && tnumIn(old, cur);
+export const within = (old: Scalar, cur: Scalar): boolean =>
+  old === cur || (rangeWithin(old, cur) && tnumIn(old, cur));
