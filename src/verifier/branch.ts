@@ -6,6 +6,7 @@
 import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import { reportViolation } from './bounds-sanity.js';
+import { isTrustedReg } from './btf/trust.js';
 import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import { collectLinked, syncLinked } from './linked-regs.js';
@@ -31,6 +32,7 @@ import {
   PTR_TO_STACK,
   PTR_TO_TCP_SOCK,
   PTR_TO_XDP_SOCK,
+  PTR_UNTRUSTED,
   SCALAR_VALUE,
 } from './reg-type.js';
 import { branchTaken, constValue, fitsIn, flipOp, isConstAt, refineBranches } from './scalar/index.js';
@@ -129,9 +131,12 @@ function isNotNull(reg: Reg): boolean {
     case PTR_TO_MAP_VALUE:
     case PTR_TO_MAP_KEY:
     case PTR_TO_SOCK_COMMON:
-    case PTR_TO_MEM:
     case CONST_PTR_TO_MAP:
       return true;
+    case PTR_TO_BTF_ID:
+      return isTrustedReg(reg);
+    case PTR_TO_MEM:
+      return (reg.type & PTR_UNTRUSTED) === 0;
     default:
       return false;
   }

@@ -327,6 +327,7 @@ function checkConstString(v: Verifier, reg: Reg, regno: number): void {
   checkMapValue(v, regno, reg.off, map.valueSize - reg.off, false, false);
   const at = reg.off + constNumber(reg);
   if (!map.directValueFits(at)) v.reject(ERRNO.EINVAL, 'direct value access on string failed');
-  if (map.data === undefined) v.unsupported('string in a map whose contents are not given');
-  if (map.data.subarray(at, map.valueSize).indexOf(0) < 0) v.invalid('string is not zero-terminated');
+  // A map that was never written to holds zeros.
+  const unterminated = map.data !== undefined && map.data.subarray(at, map.valueSize).indexOf(0) < 0;
+  if (unterminated) v.invalid('string is not zero-terminated');
 }

@@ -150,7 +150,7 @@ function checkFormat(v: Verifier): void {
   const size = constUnsignedNumber(v.reg(5));
   if (size % 8 !== 0) v.reject(ERRNO.EINVAL);
   const { data, valueSize } = format.map!;
-  const bytes = data!.subarray(format.off + constNumber(format), valueSize);
+  const bytes = data?.subarray(format.off + constNumber(format), valueSize) ?? new Uint8Array(1);
   if (isGoodFormat(bytes.subarray(0, bytes.indexOf(0)), size / 8)) return;
   v.invalid('Invalid format string');
 }

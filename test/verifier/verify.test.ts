@@ -116,7 +116,12 @@ describe('policy', () => {
 
 describe('what is not judged is named', () => {
   test.each([
-    ['tracing', 'r0 = 0; exit', { expected_attach_type: 24, attach_btf_id: 7 }, 'program attached by BTF id'],
+    [
+      'tracing',
+      'r0 = 0; exit',
+      { expected_attach_type: 24, attach_btf_id: 7 },
+      "program attached by BTF id without the kernel's types",
+    ],
     ['socket_filter', 'call_kfunc 5; exit', {}, 'kernel function call'],
   ])('%s %s', (type, text, more, message) => {
     const source = text.replace('call_kfunc 5', 'call kfunc#5');

@@ -23,7 +23,7 @@ import {
 import type { AttachInfo } from './attach-info.js';
 import { argIndexAt, isSmallInt, MAX_REG_ARGS } from './func-model.js';
 import { kernelStruct } from './kernel-types.js';
-import { kindText } from './kind-text.js';
+import { kindText, nameText } from './kind-text.js';
 import { rawTracepointArg } from './raw-tp-null.js';
 import { pointerTagFlag } from './struct-walk.js';
 
@@ -80,7 +80,7 @@ function resultAccess(v: Verifier, attach: AttachInfo, index: number, size: numb
 }
 
 const isNumber = (type: BtfType): boolean =>
-  isSmallInt(type) || type.kind === 'enum' || type.kind === 'enum64' || type.kind === 'struct';
+  isSmallInt(type) || type.kind === 'enum' || type.kind === 'enum64' || isComposite(type);
 
 function typeAccess(
   v: Verifier,
@@ -97,7 +97,9 @@ function typeAccess(
   if (isNumber(type)) return SCALAR;
   if (type.kind !== 'ptr') {
     const kind = kindText(type.kind);
-    return no(`func '${name}' arg${index} '${type.name}' has type ${kind}. Only pointer access is allowed`);
+    return no(
+      `func '${name}' arg${index} '${nameText(type.name)}' has type ${kind}. Only pointer access is allowed`,
+    );
   }
   if (size !== 8) return no(`func '${name}' size ${size} must be 8`);
   const known = attach.args.find((arg) => arg.off === off);
@@ -142,7 +144,9 @@ function pointerAccess(
   if (!isComposite(type)) {
     return void v.error(`func '${name}' arg${index} type ${kindText(type.kind)} is not a struct`);
   }
-  v.log.write(`func '${name}' arg${index} has btf_id ${id} type ${kindText(type.kind)} '${type.name}'\n`);
+  v.log.write(
+    `func '${name}' arg${index} has btf_id ${id} type ${kindText(type.kind)} '${nameText(type.name)}'\n`,
+  );
   if (mayBeError) {
     v.log.write(`marking pointer arg${index} as scalar as it may encode error`);
     return SCALAR;

@@ -87,7 +87,8 @@ function checkStruct(v: Verifier, proto: HelperProto, arg: HelperArg, reg: Reg, 
   const kernel = kernelBtf(v, `struct ${struct}`);
   const need = kernelStruct(v, struct);
   const btf = reg.btf!;
-  if (structIdsMatch(btf, reg.btfId, reg.off, kernel, need, strict, !isAlloc(reg.type))) return;
+  const log = (line: string): void => v.error(line);
+  if (structIdsMatch(btf, reg.btfId, reg.off, kernel, need, strict, !isAlloc(reg.type), log)) return;
   v.denied(`R${regno} is of type ${btf.nameOf(reg.btfId)} but ${struct} is expected`);
 }
 

@@ -37,7 +37,7 @@ const TARGETS: Readonly<Record<string, readonly IterArg[]>> = {
   cgroup: [trusted(1, 'cgroup')],
   ksym: [maybe(1, 'kallsym_iter')],
   kmem_cache: [trusted(1, 'kmem_cache')],
-  dmabuf: [trusted(1, 'dma_buf')],
+  dmabuf: [maybe(1, 'dma_buf')],
   netlink: [maybe(1, 'netlink_sock')],
   ipv6_route: [maybe(1, 'fib6_info')],
   tcp: [trusted(1, 'sock_common')],

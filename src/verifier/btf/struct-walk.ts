@@ -10,6 +10,7 @@ import { isComposite } from '../../object/btf/layout.js';
 import type { BtfComposite, BtfType, BtfTypeId } from '../../object/btf/types.js';
 import { ERRNO } from '../errno.js';
 import { MEM_PERCPU, MEM_RCU, MEM_USER, PTR_UNTRUSTED } from '../reg-type.js';
+import { nameText } from './kind-text.js';
 
 /** Where a walk ends. */
 export type Walk =
@@ -82,7 +83,8 @@ class Walker {
   constructor(btf: Btf, type: BtfComposite, off: number, size: number, flags: number) {
     this.#btf = btf;
     this.#type = type;
-    this.#off = off;
+    // offsets before the structure wrap round, as in Linux
+    this.#off = off >>> 0;
     this.#size = size;
     this.#flags = flags;
   }
@@ -91,8 +93,8 @@ class Walker {
     for (let depth = 0; depth < MAX_NESTING; depth++) {
       const type = this.#type;
       if (type.kind === 'union' && type.members.length !== 1) this.#flags |= PTR_UNTRUSTED;
-      const found =
-        this.#off + this.#size > type.size ? this.#beyondEnd(flexibleArrays) : this.#amongMembers();
+      const end = (this.#off + this.#size) >>> 0;
+      const found = end > type.size ? this.#beyondEnd(flexibleArrays) : this.#amongMembers(end);
       if (found !== undefined) return found;
     }
     throw new BtfError('BTF_LOOP', `struct ${this.#type.name} nests more than ${MAX_NESTING} structures`);
@@ -101,7 +103,7 @@ class Walker {
   /** Behind the structure only a flexible array may follow. Undefined: goes on in an element of it. */
   #beyondEnd(flexibleArrays: boolean): Walk | undefined {
     const { name, members } = this.#type;
-    const line = `access beyond struct ${name} at off ${this.#off} size ${this.#size}`;
+    const line = `access beyond struct ${nameText(name)} at off ${this.#off} size ${this.#size}`;
     const last = members.at(-1);
     if (!flexibleArrays || last === undefined) return fail(ERRNO.EACCES, line);
     const array = this.#btf.type(this.#btf.skipModifiersAndTypedefs(last.type));
@@ -116,12 +118,12 @@ class Walker {
   }
 
   /** Undefined: the walk goes on in a nested structure. */
-  #amongMembers(): Walk | undefined {
+  #amongMembers(accessEnd: number): Walk | undefined {
     const off = this.#off;
     const { name, members } = this.#type;
     for (const member of members) {
       const start = member.bitOffset >>> 3;
-      if (off + this.#size <= start) break;
+      if (accessEnd <= start) break;
       if (member.bitfieldSize !== 0) {
         const end = (member.bitOffset + member.bitfieldSize + 7) >>> 3;
         if (off <= start && end <= off + this.#size) return SCALAR;
@@ -129,13 +131,13 @@ class Walker {
       }
       if (off < start) break;
       const field = resolve(this.#btf, member.type);
-      if (field === undefined) return fail(ERRNO.EFAULT, `field ${member.name} doesn't have size`);
+      if (field === undefined) return fail(ERRNO.EFAULT, `field ${nameText(member.name)} doesn't have size`);
       if (off >= start + field.size) continue;
       const unit = field.isArray ? field.size / field.count : field.size;
       const at = field.isArray ? start + Math.floor((off - start) / unit) * unit : start;
       return this.#inMember(member.name, field, at, unit, start + field.size);
     }
-    return fail(ERRNO.EINVAL, `struct ${name} doesn't have field at offset ${off}`);
+    return fail(ERRNO.EINVAL, `struct ${nameText(name)} doesn't have field at offset ${off | 0}`);
   }
 
   /** `at`, `unit`: of the array's element; `end`: of the member. */
@@ -148,12 +150,13 @@ class Walker {
       this.#off = off - at;
       return undefined;
     }
-    const { name } = this.#type;
+    const name = nameText(this.#type.name);
+    const shown = nameText(field);
     if (type.kind === 'ptr') {
       if (unit !== size || off !== at) {
         return fail(
           ERRNO.EACCES,
-          `cannot access ptr member ${field} with moff ${at} in struct ${name} with off ${off} size ${size}`,
+          `cannot access ptr member ${shown} with moff ${at} in struct ${name} with off ${off} size ${size}`,
         );
       }
       const pointee = this.#btf.skipModifiersAndTypedefs(type.type);
@@ -164,7 +167,7 @@ class Walker {
     if (off + size > end && (this.#flags & PTR_UNTRUSTED) === 0) {
       return fail(
         ERRNO.EACCES,
-        `access beyond the end of member ${field} (mend:${end}) in struct ${name} with off ${off} size ${size}`,
+        `access beyond the end of member ${shown} (mend:${end}) in struct ${name} with off ${off} size ${size}`,
       );
     }
     return SCALAR;
@@ -184,7 +187,7 @@ function step(
   flags: number,
 ): Walk {
   const type = btf.type(btf.skipModifiersAndTypedefs(id));
-  if (!isComposite(type)) return fail(ERRNO.EINVAL, `Type '${type.name}' is not a struct`);
+  if (!isComposite(type)) return fail(ERRNO.EINVAL, `Type '${nameText(type.name)}' is not a struct`);
   return new Walker(btf, type, off, size, flags).walk(flexibleArrays);
 }
 
@@ -231,7 +234,7 @@ function walkToEnd(btf: Btf, id: BtfTypeId, off: number, size: number, flexibleA
 
 /**
  * Does a pointer to structure `id` plus `off` point to a `needId`, as such or nested at its start? `strict`: as such
- * only.
+ * only. `log` is told why a walk came to nothing, as Linux writes it although it may not matter.
  */
 export function structIdsMatch(
   btf: Btf,
@@ -241,15 +244,17 @@ export function structIdsMatch(
   needId: BtfTypeId,
   strict: boolean,
   flexibleArrays: boolean,
+  log: (line: string) => void,
 ): boolean {
   const same = (other: BtfTypeId): boolean => btf === needBtf && other === needId;
   if (off === 0 && same(id)) return true;
-  if (strict || off < 0) return false;
+  if (strict) return false;
   let at = id;
   let offset = off;
   let flags = 0;
   for (let depth = 0; depth < MAX_NESTING; depth++) {
     const found = step(btf, at, offset, 1, flexibleArrays, flags);
+    if (found.kind === 'error') log(found.line);
     if (found.kind !== 'struct') return false;
     if (same(found.id)) return true;
     at = found.id;

@@ -1,0 +1,233 @@
+/**
+ * Random walks through the kernel's structures: a program loads an argument of what it hangs on, follows members (mostly
+ * such as exist), compares with null, adds, stores, hands pointers to helpers. Program *n* of a seed is always the same.
+ */
+import { AttachType } from '../../src/abi/attach-types.js';
+import { MapType } from '../../src/abi/map-types.js';
+import { ProgType } from '../../src/abi/prog-types.js';
+import { type Btf, type BtfType, encodeBtf } from '../../src/object/btf/index.js';
+import { requestFor, type SweepProgram, type Target, targetsOf } from './btf-programs.js';
+import { Rng } from './verdicts-rng.js';
+
+const VALUE_TYPES: readonly BtfType[] = [
+  {
+    kind: 'int',
+    name: 'int',
+    size: 4,
+    encoding: 1,
+    signed: true,
+    char: false,
+    bool: false,
+    bits: 32,
+    bitOffset: 0,
+  },
+  {
+    kind: 'struct',
+    name: 'val',
+    size: 8,
+    kindFlag: false,
+    members: [
+      { name: 'a', type: 1, bitOffset: 0, bitfieldSize: 0 },
+      { name: 'b', type: 1, bitOffset: 32, bitfieldSize: 0 },
+    ],
+  },
+];
+const VALUE_BTF = Buffer.from(encodeBtf(VALUE_TYPES)).toString('hex');
+const storage = (type: number): object => ({
+  type,
+  key_size: 4,
+  value_size: 8,
+  max_entries: 0,
+  map_flags: 1,
+  name: 's',
+  btf: VALUE_BTF,
+  btf_key_type_id: 1,
+  btf_value_type_id: 2,
+});
+const MAPS = [
+  { type: MapType.ringbuf, key_size: 0, value_size: 0, max_entries: 4096, map_flags: 0, name: 'r' },
+  storage(MapType.sk_storage),
+  storage(MapType.task_storage),
+  storage(MapType.inode_storage),
+  storage(MapType.cgrp_storage),
+];
+
+const KEEPERS = ['r6', 'r7', 'r8', 'r9'] as const;
+const SIZES = [1, 2, 4, 8] as const;
+const WORDS = new Map([
+  [1, 'u8'],
+  [2, 'u16'],
+  [4, 'u32'],
+  [8, 'u64'],
+]);
+
+/** Helpers with a pointer argument, a line each; `P` is the pointer, the result comes in r0. */
+const CALLS = [
+  'r1 = P\nr2 = r10\nr2 += -64\nr3 = 32\nr4 = 0\ncall 141',
+  'r1 = P\ncall 162',
+  'r1 = P\ncall 175',
+  'r1 = P\ncall 136',
+  'r1 = P\ncall 137',
+  'r1 = P\ncall 138',
+  'r1 = P\ncall 139',
+  'r1 = P\ncall 140',
+  'r1 = P\ncall 178',
+  'call 158',
+  'r1 = P\nr2 = r10\nr2 += -64\nr3 = 32\ncall 147',
+  '*(u64 *)(r10 - 64) = 0\nr1 = P\nr2 = r10\nr2 += -64\nr3 = 8\ncall 127',
+  'r1 = r10\nr1 += -64\nr2 = 8\nr3 = P\ncall 113',
+  'r1 = map[fd:0]\nr2 = P\nr3 = 8\nr4 = 0\ncall 130',
+  'r1 = map[fd:0]\nr2 = P\nr3 = 100000\nr4 = 0\ncall 130',
+  'r1 = map[fd:1]\nr2 = P\nr3 = 0\nr4 = 1\ncall 107',
+  'r1 = map[fd:2]\nr2 = P\nr3 = 0\nr4 = 1\ncall 156',
+  'r1 = map[fd:2]\nr2 = P\ncall 157',
+  'r1 = map[fd:3]\nr2 = P\nr3 = 0\nr4 = 0\ncall 145',
+  'r1 = map[fd:4]\nr2 = P\nr3 = 0\nr4 = 1\ncall 210',
+  'r1 = r10\nr1 += -64\nr2 = 8\nr3 = 0\nr4 = P\nr5 = 0\ncall 191',
+  'r1 = P\nr2 = 5\ncall 116',
+  'r1 = P\ncall 154',
+  'r1 = P\nr2 = 1\ncall 153',
+];
+
+class Walk {
+  readonly #btf: Btf;
+  readonly #rng: Rng;
+  readonly #lines: string[] = [];
+  /** Structures that registers are believed to point to. */
+  readonly #types = new Map<string, number>();
+
+  constructor(btf: Btf, rng: Rng) {
+    this.#btf = btf;
+    this.#rng = rng;
+  }
+
+  text(): string {
+    return `${this.#lines.join('\n')}\nend: r0 = 0\nexit`;
+  }
+
+  load(slot: number, struct: number): void {
+    this.#lines.push(`r7 = *(u64 *)(r1 + ${slot * 8})`);
+    this.#types.set('r7', struct);
+    if (this.#rng.chance(0.7)) this.#lines.push('if r7 == 0 goto end');
+  }
+
+  step(): void {
+    const regs = [...this.#types.keys()];
+    if (regs.length === 0) return;
+    const reg = this.#rng.pick(regs);
+    const kind = this.#rng.range(0, 19);
+    if (kind < 12) this.#follow(reg);
+    else if (kind < 14) this.#lines.push(`if ${reg} ${this.#rng.pick(['==', '!='])} 0 goto end`);
+    else if (kind < 15) this.#lines.push(`${reg} += ${this.#rng.pick([0, 8, 16, -8, 4, 24])}`);
+    else if (kind < 16) this.#store(reg);
+    else this.#call(reg);
+  }
+
+  #member(struct: number): { off: number; size: number; target: number | undefined } {
+    const btf = this.#btf;
+    let id = btf.skipModifiersAndTypedefs(struct);
+    let off = 0;
+    for (let depth = 0; depth < 4; depth++) {
+      const type = btf.type(id);
+      if ((type.kind !== 'struct' && type.kind !== 'union') || type.members.length === 0) break;
+      const pointers = type.members.filter(
+        (member) => btf.kindOf(btf.skipModifiersAndTypedefs(member.type)) === 'ptr',
+      );
+      const member = this.#rng.pick(pointers.length > 0 && this.#rng.chance(0.7) ? pointers : type.members);
+      off += member.bitOffset >>> 3;
+      id = btf.skipModifiersAndTypedefs(member.type);
+    }
+    const type = btf.type(id);
+    const target = type.kind === 'ptr' ? btf.skipModifiersAndTypedefs(type.type) : undefined;
+    const size = type.kind === 'ptr' ? 8 : 'size' in type && WORDS.has(type.size) ? type.size : 4;
+    return { off, size, target };
+  }
+
+  #follow(reg: string): void {
+    const rng = this.#rng;
+    let { off, size, target } = this.#member(this.#types.get(reg)!);
+    if (rng.chance(0.08)) off += rng.range(-9, 9);
+    if (rng.chance(0.08)) size = rng.pick(SIZES);
+    const dst = rng.pick(KEEPERS);
+    const place = off < 0 ? `${reg} - ${-off}` : `${reg} + ${off}`;
+    if (off > 32767 || off < -32768) return;
+    this.#lines.push(`${dst} = *(${WORDS.get(size)} *)(${place})`);
+    this.#types.delete(dst);
+    const kind = target === undefined ? undefined : this.#btf.kindOf(target);
+    if (target !== undefined && (kind === 'struct' || kind === 'union')) this.#types.set(dst, target);
+    else if (rng.chance(0.2)) this.#lines.push(`r2 = *(u32 *)(${dst} + 4)`);
+    if (this.#types.has(dst) && rng.chance(0.4)) this.#lines.push(`if ${dst} == 0 goto end`);
+  }
+
+  #store(reg: string): void {
+    const { off, size } = this.#member(this.#types.get(reg)!);
+    if (off < 32768) this.#lines.push(`*(${WORDS.get(size)} *)(${reg} + ${off}) = 1`);
+  }
+
+  #call(reg: string): void {
+    this.#lines.push(this.#rng.pick(CALLS).replaceAll('P', reg));
+    if (!this.#rng.chance(0.5)) return;
+    const dst = this.#rng.pick(KEEPERS);
+    this.#lines.push(`${dst} = r0`);
+    this.#types.delete(dst);
+    if (this.#rng.chance(0.7)) this.#lines.push(`if ${dst} == 0 goto end`);
+    const task = this.#btf.findByName(
+      this.#rng.pick(['task_struct', 'tcp_sock', 'pt_regs', 'socket']),
+      'struct',
+    );
+    if (task !== undefined) this.#types.set(dst, task);
+  }
+}
+
+interface Start {
+  readonly target: Target;
+  readonly slot: number;
+  readonly struct: number;
+}
+
+/** Arguments of attach points that point to structures. */
+function startsOf(btf: Btf): Start[] {
+  const starts: Start[] = [];
+  for (const target of targetsOf(btf)) {
+    const proto = protoOf(btf, target);
+    if (proto?.kind !== 'func_proto') continue;
+    const skip =
+      target.attachType === AttachType.trace_raw_tp && target.progType === ProgType.tracing ? 1 : 0;
+    proto.params.slice(skip).forEach(({ type }, slot) => {
+      const pointer = btf.type(btf.skipModifiersAndTypedefs(type));
+      if (pointer.kind !== 'ptr') return;
+      const struct = btf.skipModifiersAndTypedefs(pointer.type);
+      if (btf.kindOf(struct) === 'struct') starts.push({ target, slot, struct });
+    });
+  }
+  return starts;
+}
+
+function protoOf(btf: Btf, target: Target): BtfType | undefined {
+  let type: BtfType = btf.type(target.id);
+  if (type.kind === 'struct') {
+    const member = type.members[target.attachType];
+    if (member === undefined) return undefined;
+    type = btf.type(btf.skipModifiersAndTypedefs(member.type));
+  } else if (type.kind === 'typedef' || type.kind === 'func') {
+    type = btf.type(type.type);
+  }
+  return type.kind === 'ptr' ? btf.type(btf.skipModifiersAndTypedefs(type.type)) : type;
+}
+
+export function* walkPrograms(btf: Btf, seed: number, count: number): Generator<SweepProgram> {
+  const starts = startsOf(btf);
+  // tracepoints are many and alike; the others get their share
+  const others = starts.filter(({ target }) => target.attachType !== AttachType.trace_raw_tp);
+  for (let n = 0; n < count; n++) {
+    const rng = new Rng(seed * 1_000_003 + n);
+    const { target, slot, struct } = rng.pick(rng.chance(0.4) ? others : starts);
+    const walk = new Walk(btf, rng);
+    walk.load(slot, struct);
+    const steps = rng.range(1, 8);
+    for (let i = 0; i < steps; i++) walk.step();
+    const text = walk.text();
+    const license = rng.chance(0.02) ? 'Proprietary' : 'GPL';
+    yield { what: `walk ${n}, ${target.name}`, request: requestFor(target, text, { maps: MAPS, license }) };
+  }
+}
