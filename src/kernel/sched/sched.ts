@@ -4,14 +4,17 @@
  * runs now. Models kernel/sched/core.c and include/linux/preempt.h; docs/kernel.md says what is simplified.
  */
 import { Console, type PrintPlace } from '../console.js';
+import { SyscallError } from '../errors.js';
 import type { KernelProfile } from '../profile.js';
-import { Probes } from '../trace/probes.js';
+import { firePoint, type ProbeArg, type ProbePoint, Probes } from '../trace/probes.js';
 import { type Costs, DEFAULT_COSTS } from './costs.js';
 import { Cpu } from './cpu.js';
 import type { Flow, PointPause, SchedulePause, Waitable } from './flow.js';
 import { Latency } from './latency.js';
 import { PREEMPT_OFFSET, preemptible } from './preempt.js';
-import { MAX_RT_PRIO, Task, type TaskAttr } from './task.js';
+import { type Arrival, RunQueues } from './runqueue.js';
+import { Task, type TaskAttr } from './task.js';
+import { ScheduleTrace, type TraceBody, type TraceTask } from './trace.js';
 
 /** Time as the scheduler moves it; `time/clock.ts` is the one that programs can read. */
 export interface SchedClock {
@@ -32,7 +35,19 @@ export interface SchedOptions {
   readonly onSwitch?: (cpu: Cpu) => void;
 }
 
+/** What the scheduler needs of the executor, which is made after it. */
+export interface Driver {
+  /** Drives a flow on the host's stack, in the current context. */
+  drive<T>(flow: Flow<T>): T;
+  /** Has the current CPU take the interrupts that it can take now, on the host's stack. */
+  takeInterrupts(): void;
+}
+
 const GIVE_WAY: SchedulePause = { kind: 'schedule' };
+/** Of the kernel's own threads; Linux numbers them from 2 on, where scenarios have their tasks. */
+const FIRST_KTHREAD_PID = 30_000;
+/** Locks that are held, without preemption, at sched_switch and sched_wakeup: rq->lock and its section. */
+const RQ_LOCKED = 2 * PREEMPT_OFFSET;
 
 export class Sched {
   readonly cpus: readonly Cpu[];
@@ -50,8 +65,19 @@ export class Sched {
   here: Cpu;
   /** Told of each context switch, while the next task is already current (tracepoint sched_switch). */
   onContextSwitch: ((prev: Task, next: Task) => void) | undefined;
+  /** Told of shared state that the step under way uses; for partial-order reduction. */
+  onTouch: ((object: object | string, write: boolean) => void) | undefined;
+  /** What happens, as a list; undefined unless `startTrace` asked for it. */
+  trace: ScheduleTrace | undefined;
+  /** Called whenever a task that is not the idle one becomes current; the tick starts by it. */
+  onBusy: ((cpu: Cpu) => void) | undefined;
+  /** Set by the executor. */
+  driver: Driver | undefined;
   private readonly onSwitch: (cpu: Cpu) => void;
-  private arrivals = 0;
+  private readonly queues: RunQueues;
+  private readonly switchPoint: ProbePoint;
+  private readonly wakePoint: ProbePoint;
+  private nextKthread = FIRST_KTHREAD_PID;
 
   constructor(options: SchedOptions) {
     this.profile = options.profile;
@@ -65,6 +91,26 @@ export class Sched {
     for (const cpu of this.cpus) cpu.timeNs = this.clock.nanos;
     this.here = this.cpus[0]!;
     this.console = new Console(() => this.place());
+    this.queues = new RunQueues(this.cpus, (cpu) => this.timeOf(cpu));
+    this.queues.onMove = (task, from, to) => this.note({ kind: 'migrate', task: traced(task), from, to });
+    this.switchPoint = this.probes.point('sched:sched_switch');
+    this.wakePoint = this.probes.point('sched:sched_wakeup');
+  }
+
+  /** Simulated time of a CPU, ns since boot. */
+  timeOf(cpu: Cpu): number {
+    return cpu === this.here ? this.clock.nanos : cpu.timeNs;
+  }
+
+  /** Keeps what happens from now on, at most `capacity` events. */
+  startTrace(capacity?: number): ScheduleTrace {
+    this.trace = new ScheduleTrace(capacity);
+    return this.trace;
+  }
+
+  /** Adds an event of the current CPU to the trace, where there is one. */
+  note(body: TraceBody): void {
+    this.trace?.add({ timeNs: this.clock.nanos, cpu: this.here.id }, body);
   }
 
   get current(): Task {
@@ -96,6 +142,11 @@ export class Sched {
   /** Lets simulated time pass here. */
   charge(ns: number): void {
     this.clock.nanos += ns;
+  }
+
+  /** Says that the step under way reads or writes shared state. */
+  touch(object: object | string, write: boolean): void {
+    this.onTouch?.(object, write);
   }
 
   // Preemption and interrupts off
@@ -157,6 +208,8 @@ export class Sched {
     if (before || !here.irqsDisabled) return;
     here.irqsDisabled = false;
     this.latency.section('irqsoff', this.clock.nanos - here.irqsOffSince, here.irqsOffPlace, here.id);
+    // Where flows interleave, when it comes is a choice.
+    if (here.pending.length > 0 && !this.interleaved) this.driver?.takeInterrupts();
   }
 
   // Pinning
@@ -206,8 +259,14 @@ export class Sched {
     task.flow = flow(task);
     this.tasks.set(task.pid, task);
     task.state = 'running';
-    this.enqueue(task, this.selectCpu(task));
+    this.queues.add(this.selectCpu(task, 'new'), task, 'new');
     return task;
+  }
+
+  /** A pid for a thread of the kernel's own. */
+  kthreadPid(): number {
+    while (this.tasks.has(this.nextKthread)) this.nextKthread++;
+    return this.nextKthread++;
   }
 
   /** Puts a task that the host drives on a CPU whose current task gives way to it. */
@@ -229,7 +288,33 @@ export class Sched {
     task.sleepsOn = undefined;
     // One that has not left its CPU yet just stays.
     if (!task.onCpu) this.enqueue(task, this.selectCpu(task));
+    this.note({ kind: 'wake', task: traced(task), target: task.cpu });
+    if (this.wakePoint.armed) this.fireLocked(this.wakePoint, [task.comm, task.pid, task.prio, task.cpu]);
     return true;
+  }
+
+  /** A tracepoint inside the scheduler: interrupts off, rq->lock held. */
+  private fireLocked(point: ProbePoint, fields: readonly ProbeArg[]): void {
+    const flags = this.irqSave(point.name);
+    this.countAdd(RQ_LOCKED, point.name);
+    this.driver?.drive(firePoint(point, fields));
+    this.countSub(RQ_LOCKED);
+    this.irqRestore(flags);
+  }
+
+  /** sched_switch, while the task that leaves is still current; `preempted`: it stays runnable. */
+  fireSwitch(prev: Task, next: Task): void {
+    if (!this.switchPoint.armed) return;
+    const state = prev.state === 'running' ? 0 : prev.state === 'dead' ? 0x10 : 1;
+    this.fireLocked(this.switchPoint, [
+      prev.comm,
+      prev.pid,
+      prev.prio,
+      state,
+      next.comm,
+      next.pid,
+      next.prio,
+    ]);
   }
 
   /** Changes the effective priority, and with it who should run. */
@@ -239,13 +324,23 @@ export class Sched {
     task.prio = prio;
     const cpu = this.cpus[task.cpu]!;
     if (task.onCpu) {
-      if (lower && cpu.queue.some((other) => other.prio < prio)) cpu.needResched = true;
-    } else if (task.state === 'running') this.checkPreempt(cpu, task);
+      // Somebody here or elsewhere may be more urgent now.
+      if (lower && this.cpus.some(({ queue }) => queue.length > 0)) cpu.needResched = true;
+    } else if (task.state === 'running') {
+      this.queues.checkPreempt(cpu, task);
+      this.queues.push(cpu);
+    }
   }
 
-  /** sched_setaffinity: false while the task is pinned, when the mask is kept until it no longer is. */
+  /**
+   * sched_setaffinity: false while the task is pinned, when the mask is kept until it no longer is; `setAffinityFlow`
+   * (affinity.ts) waits for that.
+   * @throws SyscallError EINVAL for a mask with no CPU of this machine.
+   */
   setAffinity(task: Task, cpus: readonly number[]): boolean {
     const mask = new Set(cpus);
+    if (!this.cpus.some(({ id }) => mask.has(id)))
+      throw SyscallError.of('EINVAL', `no CPU of this machine is in the mask of ${task.label}`);
     if (task.migrationDisabled > 0) {
       task.pendingAffinity = mask;
       return false;
@@ -257,58 +352,72 @@ export class Sched {
   private applyAffinity(task: Task, mask: ReadonlySet<number>): void {
     task.affinity = mask;
     task.pendingAffinity = undefined;
-    if (mask.has(task.cpu)) return;
-    const cpu = this.cpus[task.cpu]!;
-    if (task.onCpu) cpu.needResched = true;
-    else if (task.state === 'running') {
-      cpu.queue.splice(cpu.queue.indexOf(task), 1);
-      this.enqueue(task, this.selectCpu(task));
+    if (!mask.has(task.cpu)) {
+      if (task.onCpu) this.cpus[task.cpu]!.needResched = true;
+      else if (task.state === 'running') {
+        this.queues.remove(task);
+        this.queues.add(this.selectCpu(task), task, 'moved');
+      }
     }
+    for (const waiter of task.affinityWaiters.splice(0)) this.wake(waiter);
   }
 
-  /** Where a task is to run. */
-  selectCpu(task: Task): Cpu {
-    const own = this.cpus[task.cpu]!;
-    if (task.migrationDisabled > 0) return own;
-    const allowed = this.cpus.filter((cpu) => task.allows(cpu.id));
-    if (allowed.length === 0) return own;
-    const home = allowed.includes(own) ? own : allowed[0]!;
-    const free = (cpu: Cpu): boolean => cpu.current === cpu.idle && cpu.queue.length === 0;
-    if (free(home)) return home;
-    const idle = allowed.find(free);
-    if (idle !== undefined) return idle;
-    if (task.prio >= MAX_RT_PRIO) return home;
-    return allowed.reduce((a, b) => (b.current.prio > a.current.prio ? b : a), home);
+  /** Where a task is to run that becomes runnable. */
+  selectCpu(task: Task, how: 'new' | 'wakeup' = 'wakeup'): Cpu {
+    return this.queues.select(task, how);
   }
 
-  enqueue(task: Task, cpu: Cpu): void {
-    task.cpu = cpu.id;
-    task.queued = ++this.arrivals;
-    cpu.queue.push(task);
+  enqueue(task: Task, cpu: Cpu, how: Arrival = 'wakeup'): void {
+    this.queues.add(cpu, task, how);
     // An idle CPU takes the task up at the time at which it was woken, not in its own past.
     if (cpu.current === cpu.idle && cpu !== this.here) cpu.timeNs = Math.max(cpu.timeNs, this.clock.nanos);
-    this.checkPreempt(cpu, task);
   }
 
-  private checkPreempt(cpu: Cpu, task: Task): void {
-    if (task.prio < cpu.current.prio) cpu.needResched = true;
-  }
-
-  /** Takes the most urgent task that may run on a CPU out of the queues: its own, then, when that is empty, another's. */
+  /** Takes the task that a CPU is to run next out of the queues; its idle task when there is none. */
   takeNext(cpu: Cpu): Task {
-    const own = best(cpu.queue, () => true);
-    if (own !== undefined) return own;
-    for (const other of this.cpus) {
-      const pulled =
-        other === cpu ? undefined : best(other.queue, (t) => t.migrationDisabled === 0 && t.allows(cpu.id));
-      if (pulled !== undefined) return pulled;
-    }
-    return cpu.idle;
+    return this.queues.takeNext(cpu);
+  }
+
+  /** Takes a waiting task out of its run queue, for a CPU that turns to it. */
+  takeTask(task: Task): void {
+    this.queues.remove(task);
+  }
+
+  /** update_curr: accounts for the current task's time; the nanoseconds since it was last done. */
+  account(cpu: Cpu): number {
+    return this.queues.account(cpu);
+  }
+
+  /** Whether a fair task has had its share; `ranNs`: how long it has run since it was put on its CPU. */
+  turnIsOver(cpu: Cpu, ranNs: number): boolean {
+    return this.queues.turnIsOver(cpu, ranNs);
+  }
+
+  /** Pulls a fair task to a CPU from the busiest one, where that makes them more equal. */
+  balance(cpu: Cpu): Task | undefined {
+    return this.queues.balance(cpu);
+  }
+
+  /** sched_yield: the task goes behind those that wait with the same right; the caller goes on with `resched`. */
+  yieldTask(): void {
+    const { here, current } = this;
+    this.queues.account(here);
+    for (const task of here.queue) current.vruntime = Math.max(current.vruntime, task.vruntime);
+    current.yields = true;
+    here.needResched = true;
   }
 
   /** Makes a task the current one of a CPU. */
   install(cpu: Cpu, next: Task): void {
     const prev = cpu.current;
+    if (prev !== next) {
+      const state = prev.state === 'running' ? 'R' : prev.state === 'dead' ? 'X' : 'S';
+      this.trace?.add(
+        { timeNs: this.timeOf(cpu), cpu: cpu.id },
+        { kind: 'switch', prev: traced(prev), state, next: traced(next) },
+      );
+    }
+    this.queues.account(cpu);
     prev.onCpu = false;
     prev.irqsDisabled = cpu.irqsDisabled;
     cpu.current = next;
@@ -316,25 +425,15 @@ export class Sched {
     cpu.irqsDisabled = next.irqsDisabled;
     next.cpu = cpu.id;
     next.onCpu = next !== cpu.idle;
-    cpu.taskPause = undefined;
+    cpu.switchedAt = this.timeOf(cpu);
     if (cpu === this.here) this.onSwitch(cpu);
+    this.queues.push(cpu);
+    if (next !== cpu.idle) this.onBusy?.(cpu);
   }
 }
 
-/** Removes and returns the most urgent of the tasks that qualify: by priority, then fairness, then arrival. */
-function best(queue: Task[], qualifies: (task: Task) => boolean): Task | undefined {
-  let found = -1;
-  for (let i = 0; i < queue.length; i++) {
-    if (qualifies(queue[i]!) && (found < 0 || before(queue[i]!, queue[found]!))) found = i;
-  }
-  return found < 0 ? undefined : queue.splice(found, 1)[0];
-}
-
-function before(a: Task, b: Task): boolean {
-  const [x, y] = [Math.min(a.prio, MAX_RT_PRIO), Math.min(b.prio, MAX_RT_PRIO)];
-  if (x !== y) return x < y;
-  if (x === MAX_RT_PRIO && a.vruntime !== b.vruntime) return a.vruntime < b.vruntime;
-  return a.queued < b.queued;
+function traced({ pid, comm, prio }: Task): TraceTask {
+  return { pid, comm, prio };
 }
 
 function idleTask(cpu: number): Task {
