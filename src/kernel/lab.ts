@@ -5,7 +5,11 @@
  */
 import { MapType } from '../abi/map-types.js';
 import type { ProgType } from '../abi/prog-types.js';
+import type { Btf } from '../object/btf/btf.js';
+import { takesBtf } from '../object/map-def.js';
 import type { LoadableObject, LoadableProgram, MapDef } from '../object/types.js';
+import { requestOf } from '../verifier/from-object.js';
+import { ArenaMap } from './bpf/arena.js';
 import { ArrayMap } from './bpf/arraymap.js';
 import { ArrayOfMapsMap, PerfEventArrayMap, ProgArrayMap } from './bpf/fd-array.js';
 import type { BpfMap, MapAttr } from './bpf/map.js';
@@ -58,7 +62,17 @@ export class Lab {
     if (source === undefined) {
       throw SyscallError.of('ENOENT', `the object has no program ${name}`, { file: this.object.file });
     }
-    const prog = this.kernel.bpf.progLoad(this.typed(source), this.maps);
+    const typed = this.typed(source);
+    const { btf, license } = this.object;
+    const prog = this.kernel.bpf.progLoad(typed, this.maps, {
+      license,
+      ...(btf !== undefined && { btf }),
+      request: requestOf(
+        this.object,
+        typed,
+        this.kernel.btf === undefined ? {} : { policy: { vmlinux: this.kernel.btf } },
+      ),
+    });
     this.progs.set(name, prog);
     for (const map of prog.maps) if (map instanceof ProgArrayMap) this.fillProgArray(map);
     return prog;
@@ -141,13 +155,14 @@ export function loadLab(object: LoadableObject, options: LabOptions = {}): Lab {
     });
   }
   const kernel = options.kernel ?? new Kernel(options);
-  const maps = object.maps.map((def) => createMap(kernel, def));
+  const maps = object.maps.map((def) => createMap(kernel, def, object.btf));
   const lab = new Lab(kernel, object, maps, options);
   lab.setUp();
   return lab;
 }
 
-function attrOf(kernel: Kernel, def: MapDef): MapAttr {
+function attrOf(kernel: Kernel, def: MapDef, btf: Btf | undefined): MapAttr {
+  const structOps = def.structOps?.kernelValueTypeId;
   return {
     name: def.name,
     type: def.type,
@@ -158,15 +173,31 @@ function attrOf(kernel: Kernel, def: MapDef): MapAttr {
     mapFlags: def.mapFlags,
     mapExtra: def.mapExtra,
     ...(def.numaNode === 0 ? {} : { numaNode: def.numaNode }),
-    ...(def.inner === undefined ? {} : { inner: createMap(kernel, def.inner) }),
+    ...(def.inner === undefined ? {} : { inner: createMap(kernel, def.inner, btf) }),
+    ...(structOps === undefined ? {} : { btfVmlinuxValueTypeId: structOps }),
   };
 }
 
-function createMap(kernel: Kernel, def: MapDef): BpfMap {
-  const map = kernel.bpf.mapCreate(attrOf(kernel, def));
-  if (def.initialData !== undefined && map instanceof ArrayMap) map.initialize(def.initialData);
+/** With types of key and value first; where the kernel does not take them without, as libbpf does. */
+function createMap(kernel: Kernel, def: MapDef, btf: Btf | undefined): BpfMap {
+  const attr = attrOf(kernel, def, btf);
+  const typed = btf !== undefined && def.btfValueTypeId !== 0 && takesBtf(def.type);
+  const map = typed ? createTyped(kernel, def, attr, btf) : kernel.bpf.mapCreate(attr);
+  const { initialData } = def;
+  if (initialData !== undefined && (map instanceof ArrayMap || map instanceof ArenaMap))
+    map.initialize(initialData);
   if (def.frozen) kernel.bpf.mapFreeze(map);
   return map;
+}
+
+function createTyped(kernel: Kernel, def: MapDef, attr: MapAttr, btf: Btf): BpfMap {
+  const { btfKeyTypeId, btfValueTypeId } = def;
+  try {
+    return kernel.bpf.mapCreate({ ...attr, btf, btfKeyTypeId, btfValueTypeId });
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    return kernel.bpf.mapCreate(attr);
+  }
 }
 
 function check(result: number, what: string): void {

@@ -12,11 +12,12 @@ import { testRun } from '../../src/kernel/bpf/test-run.js';
 import { ProgramFaultError, UnsupportedError } from '../../src/kernel/errors.js';
 import { Kernel } from '../../src/kernel/kernel.js';
 import type { LoadableProgram } from '../../src/object/types.js';
-import { VmProgramError } from '../../src/vm/index.js';
+import { requestFromJson } from '../../src/verifier/raw-request.js';
 import type { KernelRun } from './lib/kernel-pipe.js';
 import { decodeSlots, encodeSlots, type Slot } from './random/builder.js';
 import type { MapSpec } from './random/gen.js';
 import type { RandomRequest } from './random/program.js';
+import { btfOf } from './verdicts-judge.js';
 
 export interface RunInput {
   readonly data_in?: string;
@@ -55,13 +56,7 @@ export function inputsFor(type: RandomRequest['prog_type']): readonly RunInput[]
 
 export type RunVerdict =
   | {
-      readonly kind:
-        | 'equal'
-        | 'not compared'
-        | 'unsupported'
-        | 'malformed'
-        | 'too long'
-        | 'depends on addresses';
+      readonly kind: 'equal' | 'not compared' | 'unsupported' | 'too long' | 'depends on addresses';
     }
   | { readonly kind: 'fault' | 'differs'; readonly what: string };
 
@@ -125,7 +120,7 @@ function runOurs(request: RandomRequest, inputs: readonly RunInput[], shift: num
   const kernel = shift > 0 ? new Kernel({ checked: true }) : sharedKernel();
   if (shift > 0) kernel.memory.alloc(shift, 'none');
   const maps = request.maps.map((spec) => createMap(kernel, spec));
-  const prog = kernel.bpf.progLoad(loadable(request), maps);
+  const prog = kernel.bpf.progLoad(loadable(request), maps, { request: requestFromJson(request, btfOf) });
   return inputs.map(({ data_in, ctx_in }) => {
     const { retval, dataOut } = testRun(kernel, prog, {
       fuel: FUEL,
@@ -161,8 +156,6 @@ export function runAccepted(request: RandomRequest, theirs: readonly KernelRun[]
     return depends ? { kind: 'depends on addresses' } : { kind: 'differs', what };
   } catch (error) {
     if (error instanceof UnsupportedError) return { kind: 'unsupported' };
-    // Linux leaves alone what it found dead, the engine looks at every instruction
-    if (error instanceof VmProgramError) return { kind: 'malformed' };
     if (error instanceof ProgramFaultError && error.code === OUT_OF_FUEL) return { kind: 'too long' };
     if (error instanceof ProgramFaultError) return { kind: 'fault', what: error.message };
     if (error instanceof BpflabError) return { kind: 'fault', what: `not run: ${error.message}` };

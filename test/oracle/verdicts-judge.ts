@@ -9,7 +9,8 @@ import { firstLineOf } from './verdicts-corpus.js';
 
 const parsed = new Map<string, Btf>();
 
-function btfOf(hex: string): Btf {
+/** BTF given in hex. */
+export function btfOf(hex: string): Btf {
   const known = parsed.get(hex) ?? Btf.parse(new Uint8Array(Buffer.from(hex, 'hex')));
   parsed.set(hex, known);
   return known;

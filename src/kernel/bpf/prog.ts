@@ -14,8 +14,32 @@ export interface BpfProg {
   /** BPF_F_XDP_HAS_FRAGS, BPF_F_SLEEPABLE, …. */
   readonly progFlags: number;
   readonly program: Program;
+  /** The verifier accepted it, so that its context accesses are converted. */
+  readonly verified: boolean;
   readonly maps: readonly BpfMap[];
   readonly lineInfo: readonly LineInfo[];
+  /** Section name in the object; empty where there is none. */
+  readonly section: string;
+  /** What the section name says that it is to be attached to. */
+  readonly attachTarget?: string;
+  /** Runs of it under way on each CPU (`prog->active`), kept where a guard looks at it. */
+  readonly active: Int32Array;
+  readonly stats: ProgStats;
+}
+
+/** `struct bpf_prog_stats`. */
+export interface ProgStats {
+  /** Runs that an event caused. */
+  runs: number;
+  /** Instructions that they executed. */
+  instructions: number;
+  /** Runs that a recursion guard suppressed (`bpf_prog_info.recursion_misses`). */
+  misses: number;
+}
+
+/** Whether what a descriptor stands for is a program. */
+export function isProg(file: object): file is BpfProg {
+  return 'program' in file && 'lineInfo' in file;
 }
 
 /** The source line that an instruction comes from, e.g. `xdp_counter.bpf.c:82`; undefined without line information. */

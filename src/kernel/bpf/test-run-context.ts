@@ -16,6 +16,11 @@ import { contextBytes, requireInput, type TestRunAttr, type TestRunResult } from
 
 /** Largest context of a syscall program. */
 const MAX_SYSCALL_CONTEXT = 0xffff;
+/**
+ * Readable bytes in front of a tracepoint's record: Linux compares the offset of an access unsigned, so that it lets
+ * programs read what its trace buffer holds before the record, as far as an instruction's offset reaches.
+ */
+const BEFORE_RECORD = 0x8000;
 /** Types whose context is an array of arguments, as long as the attach point has them. */
 const ARGUMENT_TYPES: readonly ProgType[] = [
   ProgType.raw_tracepoint,
@@ -43,24 +48,30 @@ export function testRunContext(kernel: Kernel, prog: BpfProg, attr: TestRunAttr)
   requireInput(data.length === 0 || start !== undefined, prog, `${progTypeName(type)} programs take no data`);
   // A tracepoint's record may be read to the longest that there can be; what is not given is zero.
   const room = type === ProgType.tracepoint ? MAX_TRACE_SIZE : Math.max(8, bytes.length);
-  const context = kernel.engine.alloc(room, 'readwrite');
+  const before = type === ProgType.tracepoint && prog.verified ? BEFORE_RECORD : 0;
+  const context = kernel.engine.alloc(before + room, 'readwrite');
   const buffer = kernel.engine.alloc(data.length, 'readwrite');
+  const at = context.address32 + before;
   try {
-    context.bytes.set(bytes);
+    kernel.memory.u8.set(bytes, at);
     if (layout !== undefined && start !== undefined && data.length > 0) {
       buffer.bytes.set(data);
       const { view } = kernel.memory;
-      const at = context.address32;
       view.setBigUint64(at + offsetOf(layout, start), buffer.address, true);
       view.setBigUint64(at + offsetOf(layout, end!), buffer.address + BigInt(data.length), true);
     }
     const callchain = attr.callchain ?? interruptedAt(layout, bytes);
-    const { r0, instructions } = runProg(kernel, prog, { args: [context.address] }, { ...attr, callchain });
+    const { r0, instructions } = runProg(
+      kernel,
+      prog,
+      { args: [kernel.memory.addressOf(at)] },
+      { ...attr, callchain },
+    );
     return {
       retval: Number(r0 & 0xffffffffn),
       r0,
       instructions,
-      ctxOut: context.bytes.slice(0, bytes.length),
+      ctxOut: kernel.memory.u8.slice(at, at + bytes.length),
       ...(data.length > 0 ? { dataOut: buffer.bytes.slice() } : {}),
     };
   } finally {

@@ -6,6 +6,7 @@
 
 import { SK_BUFF, SOCK } from '../../abi/context/skb.js';
 import type { EngineMemory, Region } from '../../vm/index.js';
+import { ContextPointers } from './context-pointers.js';
 
 /** NET_SKB_PAD: headroom of a received packet. */
 export const NET_SKB_PAD = 64;
@@ -45,6 +46,7 @@ export const SKB_OFFSET = Object.fromEntries(SK_BUFF.fields.map((f) => [f.name, 
 export class SkBuff {
   private readonly buffer: Region;
   readonly context: Region;
+  readonly pointers: ContextPointers;
   /** The socket that `__sk_buff.sk` leads to. */
   readonly socket: Region;
   /** Memory offset of the first byte. */
@@ -59,7 +61,8 @@ export class SkBuff {
 
   constructor(private readonly memory: EngineMemory) {
     this.buffer = memory.alloc(BUFFER, 'none');
-    this.context = memory.alloc(SK_BUFF.size, 'readwrite');
+    this.pointers = new ContextPointers(memory, SK_BUFF.size);
+    this.context = this.pointers.context;
     this.socket = memory.alloc(SOCK.size, 'read');
   }
 
@@ -129,6 +132,7 @@ export class SkBuff {
     // Without direct access the control block that holds the end is empty.
     this.set('data_end', this.direct ? this.data + this.length : 0);
     this.set('data_meta', this.direct ? this.data : 0);
+    this.pointers.set(this.data, this.direct ? this.data + this.length : 0, this.direct ? this.data : 0);
     this.memory.protect(this.buffer.address32, BUFFER, 'none');
     if (!this.direct) return;
     const first = this.data & ~7;

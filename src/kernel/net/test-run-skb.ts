@@ -57,6 +57,7 @@ export function testRunSkb(kernel: Kernel, prog: BpfProg, attr: TestRunAttr): Te
   const context = attr.ctxIn === undefined ? undefined : contextBytes(prog, attr.ctxIn, SK_BUFF.size);
   const skb = kernel.net.takeSkb(() => new SkBuff(kernel.memory));
   const l2 = L2_TYPES.includes(prog.type);
+  skb.pointers.show(prog.verified);
   receive(skb, frame, prog, l2);
   if (context !== undefined) applyContext(skb, context, prog);
   skb.sync();

@@ -63,6 +63,7 @@ export function testRunXdp(kernel: Kernel, prog: BpfProg, attr: TestRunAttr): Te
     });
   }
   const xdp = kernel.net.takeXdp(() => new XdpBuff(kernel.memory));
+  xdp.pointers.show(prog.verified);
   xdp.fill(data.subarray(0, linearLength), input.metaLength, fragments, input.ifindex, input.rxQueue);
   const { r0, instructions } = runProg(kernel, prog, { args: [xdp.context.address] }, attr);
   const retval = Number(r0 & 0xffffffffn);

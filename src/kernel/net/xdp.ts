@@ -7,6 +7,7 @@ import { offsetOf } from '../../abi/context/layout.js';
 import { XDP_MD } from '../../abi/context/xdp.js';
 import { Errno } from '../../abi/errno.js';
 import type { EngineMemory, Region } from '../../vm/index.js';
+import { ContextPointers } from './context-pointers.js';
 
 export const PAGE_SIZE = 4096;
 export const XDP_PACKET_HEADROOM = 256;
@@ -32,12 +33,14 @@ export function metadataLengthOk(length: number): boolean {
 export class XdpBuff {
   private readonly page: Region;
   readonly context: Region;
+  readonly pointers: ContextPointers;
   /** What does not fit the page: reachable through helpers only. */
   fragments: Uint8Array = new Uint8Array(0);
 
   constructor(private readonly memory: EngineMemory) {
     this.page = memory.alloc(PAGE_SIZE, 'none');
-    this.context = memory.alloc(XDP_MD.size, 'readwrite');
+    this.pointers = new ContextPointers(memory, XDP_MD.size);
+    this.context = this.pointers.context;
   }
 
   get data(): number {
@@ -190,6 +193,7 @@ export class XdpBuff {
   /** Programs may touch metadata and packet, to the byte at the end and to 8 bytes at the start. */
   private protect(): void {
     const first = this.dataMeta & ~7;
+    this.pointers.set(this.data, this.dataEnd, this.dataMeta);
     this.memory.protect(this.page.address32, PAGE_SIZE, 'none');
     this.memory.protect(first, this.dataEnd - first, 'readwrite');
   }

@@ -3,8 +3,10 @@ import { helperById } from '../../../abi/helpers.js';
 import { ProgType } from '../../../abi/prog-types.js';
 import { POISON_HELPER } from '../../../object/core/index.js';
 import { POISON_KFUNC } from '../../../object/index.js';
-import { type HelperDef, HelperFault, type HelperResolver } from '../../../vm/index.js';
+import { helperVariant } from '../../../verifier/env/index.js';
+import { type HelperDef, HelperFault } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
+import type { HelperSets } from '../prog-load.js';
 import { baseHelpers } from './base.js';
 import { lircHelpers } from './lirc.js';
 import { mapHelpers } from './map.js';
@@ -47,8 +49,11 @@ function poisoned(id: number): HelperDef | undefined {
   return id >= POISON_KFUNC && id < POISON_KFUNC + MAX_EXTERNS ? POISONED_KFUNC : undefined;
 }
 
-/** Resolvers by program type, made when first asked for. */
-export function helperResolver(kernel: Machine): (type: ProgType) => HelperResolver {
+/**
+ * Resolvers for programs: what Linux lets a program like that call, as far as it is there. The verifier's sets say who may
+ * call what (src/verifier/env/helper-sets.ts).
+ */
+export function helperResolver(kernel: Machine): HelperSets {
   const common = {
     ...baseHelpers(kernel),
     ...mapHelpers(kernel),
@@ -57,18 +62,20 @@ export function helperResolver(kernel: Machine): (type: ProgType) => HelperResol
     ...printHelpers(kernel),
     ...outputHelpers(kernel),
   };
-  const made = new Map<ProgType, HelperResolver>();
-  return (type) => {
-    const known = made.get(type);
-    if (known !== undefined) return known;
-    const table: HelperTable = { ...common, ...special(kernel, type) };
-    const resolver: HelperResolver = (kind, id) => {
-      const helper = kind === 'helper' ? helperById(id) : undefined;
-      if (helper !== undefined) return table[helper.name];
-      return kind === 'helper' ? poisoned(id) : undefined;
+  const made = new Map<ProgType, HelperTable>();
+  const tableOf = (type: ProgType): HelperTable => {
+    const known = made.get(type) ?? { ...common, ...special(kernel, type) };
+    made.set(type, known);
+    return known;
+  };
+  return ({ env }) => {
+    const table = tableOf(env.type as ProgType);
+    return (kind, id) => {
+      if (kind !== 'helper') return undefined;
+      const helper = helperById(id);
+      if (helper === undefined) return poisoned(id);
+      return helperVariant(env, helper.name) === undefined ? undefined : table[helper.name];
     };
-    made.set(type, resolver);
-    return resolver;
   };
 }
 

@@ -1,0 +1,234 @@
+/**
+ * BPF_PROG_LOAD: a program is verified, its context accesses are converted and its dead code is neutralised, every helper
+ * and kernel function that is left has to be there, and the engine translates the rest. Models `bpf_prog_load`
+ * (kernel/bpf/syscall.c) and the rewriting at the end of `bpf_check` (kernel/bpf/verifier.c) of Linux 6.18.
+ */
+import { helperById, helperText } from '../../abi/helpers.js';
+import { ProgFlag } from '../../abi/prog-flags.js';
+import { progTypeName } from '../../abi/prog-types.js';
+import {
+  BPF_CALL,
+  BPF_JMP,
+  BPF_PSEUDO_BTF_ID,
+  BPF_PSEUDO_KFUNC_CALL,
+  BPF_PSEUDO_MAP_FD,
+  BPF_PSEUDO_MAP_VALUE,
+  LD_IMM64,
+} from '../../isa/constants.js';
+import type { Insn } from '../../isa/insn.js';
+import type { Btf } from '../../object/btf/btf.js';
+import type { LoadableProgram } from '../../object/types.js';
+import {
+  FULL_CAPABILITIES,
+  FULL_CONFIG,
+  fixupAttachType,
+  helperVariant,
+  type ProgEnv,
+} from '../../verifier/env/index.js';
+import { baseType, PTR_TO_BTF_ID } from '../../verifier/reg-type.js';
+import type { VerifyMap, VerifyRequest, VerifyResult } from '../../verifier/types.js';
+import { verify } from '../../verifier/verify.js';
+import type { HelperResolver, ImmResolver } from '../../vm/index.js';
+import { SyscallError, UnsupportedError } from '../errors.js';
+import type { Machine } from '../machine.js';
+import { CONVERTED_CALL, type Converted, convertContextAccesses } from './convert/context-access.js';
+import { neutraliseDeadCode } from './convert/dead-code.js';
+import { ProgArrayMap } from './fd-array.js';
+import type { BpfMap } from './map.js';
+import type { BpfProg } from './prog.js';
+
+/** Resolves helpers and kernel functions for a program. */
+export type HelperSets = (load: LoadContext) => HelperResolver;
+
+/** What a program brings along beside its instructions. */
+export interface ProgLoadOptions {
+  /** Type ids in the program's instructions and map values refer to it. */
+  readonly btf?: Btf;
+  readonly license?: string;
+  /** The request for the verifier, where there is more to say than the rest says. */
+  readonly request?: VerifyRequest;
+}
+
+/** What a resolver may ask about the program that is being loaded. */
+export interface LoadContext {
+  readonly env: ProgEnv;
+  readonly name: string;
+  readonly btf?: Btf;
+}
+
+/** Loads a program; `id` is its number. Throws as `BpfSyscalls.progLoad` says. */
+export function loadProg(
+  kernel: Machine,
+  helpers: HelperSets,
+  source: LoadableProgram,
+  maps: readonly BpfMap[],
+  options: ProgLoadOptions,
+  id: number,
+): BpfProg {
+  const verdict = judge(kernel, source, maps, options);
+  const verified = verdict?.verdict === 'accept';
+  const { insns, calls } = verified ? rewrite(source, verdict) : { insns: source.insns, calls: [] };
+  const context: LoadContext = {
+    env: runtimeEnv(kernel, source, options),
+    name: source.name,
+    ...(options.btf !== undefined && { btf: options.btf }),
+  };
+  const known = helpers(context);
+  const resolver: HelperResolver = (kind, imm, off) =>
+    kind === 'helper' && imm >= CONVERTED_CALL && imm < CONVERTED_CALL + calls.length
+      ? calls[imm - CONVERTED_CALL]
+      : known(kind, imm, off);
+  requireSupported(kernel, source, insns, context.env, resolver);
+  const used = new Set<BpfMap>();
+  const probeRead = (slot: number): boolean =>
+    verified && baseType(verdict.pointerTypes[slot]!) === PTR_TO_BTF_ID;
+  const program = kernel.engine.load(
+    { name: source.name, insns, resolveImm: immResolver(kernel, source, maps, used) },
+    { helpers: resolver, checked: kernel.checked, probeRead },
+  );
+  for (const map of used) if (map instanceof ProgArrayMap) map.ownerType ??= source.type;
+  return {
+    id,
+    name: source.name,
+    type: source.type,
+    expectedAttachType: source.expectedAttachType,
+    progFlags: source.progFlags,
+    program,
+    verified,
+    maps: [...used],
+    lineInfo: source.lineInfo,
+    section: source.section,
+    ...(source.attachTarget !== undefined && { attachTarget: source.attachTarget }),
+    active: new Int32Array(kernel.cpus),
+    stats: { runs: 0, instructions: 0, misses: 0 },
+  };
+}
+
+/** What the verifier says; undefined where it is not asked. Throws `SyscallError` for a refusal that counts. */
+function judge(
+  kernel: Machine,
+  source: LoadableProgram,
+  maps: readonly BpfMap[],
+  options: ProgLoadOptions,
+): VerifyResult | undefined {
+  if (kernel.verifyMode === 'never') return undefined;
+  const result = verify(options.request ?? requestFor(kernel, source, maps, options));
+  if (kernel.verifyMode !== 'enforce' || result.verdict === 'accept') return result;
+  const place = { symbol: source.name, ...(result.insn !== undefined && { insn: result.insn }) };
+  if (result.verdict === 'unsupported') {
+    throw new UnsupportedError('UNSUPPORTED_PROGRAM', `the verifier cannot judge: ${result.message}`, place);
+  }
+  throw SyscallError.ofErrno(result.errno, result.message || 'the program is refused', place);
+}
+
+function requestFor(
+  kernel: Machine,
+  source: LoadableProgram,
+  maps: readonly BpfMap[],
+  options: ProgLoadOptions,
+): VerifyRequest {
+  const { btf, license = 'GPL' } = options;
+  return {
+    insns: source.insns,
+    progType: source.type,
+    expectedAttachType: source.expectedAttachType,
+    progFlags: source.progFlags,
+    license,
+    name: source.name,
+    maps: maps.map((map) => mapView(kernel, map)),
+    ...(btf !== undefined && { btf, funcInfo: source.funcInfo, lineInfo: source.lineInfo }),
+    ...(source.attachBtfId !== undefined && { attachBtfId: source.attachBtfId }),
+    ...(kernel.btf !== undefined && { policy: { vmlinux: kernel.btf } }),
+  };
+}
+
+function mapView(kernel: Machine, map: BpfMap): VerifyMap {
+  const { name, type, keySize, valueSize, maxEntries, mapFlags, frozen, attr } = map;
+  const constant = frozen ? map.directValue(0) : -1;
+  return {
+    name,
+    type,
+    keySize,
+    valueSize,
+    maxEntries,
+    mapFlags,
+    frozen,
+    mapExtra: attr.mapExtra,
+    ...(attr.inner !== undefined && { inner: mapView(kernel, attr.inner) }),
+    ...(constant >= 0 && { data: kernel.memory.u8.slice(constant, constant + valueSize) }),
+  };
+}
+
+function rewrite(source: LoadableProgram, { reached, pointerTypes }: VerifyResult): Converted {
+  return convertContextAccesses(neutraliseDeadCode(source.insns, reached), source.type, pointerTypes);
+}
+
+function runtimeEnv(kernel: Machine, source: LoadableProgram, options: ProgLoadOptions): ProgEnv {
+  const target = source.attachBtfId === undefined ? undefined : kernel.btf?.nameOf(source.attachBtfId);
+  const name = target ?? source.attachTarget;
+  return {
+    type: source.type,
+    expectedAttachType: fixupAttachType(source.type, source.expectedAttachType),
+    sleepable: (source.progFlags & ProgFlag.BPF_F_SLEEPABLE) !== 0,
+    gpl: /GPL/.test(options.license ?? 'GPL'),
+    capabilities: FULL_CAPABILITIES,
+    config: FULL_CONFIG,
+    ...(name !== undefined && { attach: { name } }),
+  };
+}
+
+function immResolver(
+  kernel: Machine,
+  source: LoadableProgram,
+  maps: readonly BpfMap[],
+  used: Set<BpfMap>,
+): ImmResolver {
+  return (kind, imm, nextImm, insn) => {
+    const place = { symbol: source.name, insn };
+    if (kind === BPF_PSEUDO_BTF_ID) {
+      const address = kernel.symbols.addressOfType(imm);
+      if (address !== undefined) return address;
+      throw new UnsupportedError('UNSUPPORTED_IMM', `no kernel variable has BTF id ${imm}`, place);
+    }
+    const map = maps[imm];
+    if ((kind !== BPF_PSEUDO_MAP_FD && kind !== BPF_PSEUDO_MAP_VALUE) || map === undefined) {
+      throw new UnsupportedError('UNSUPPORTED_IMM', `constant of kind ${kind} cannot be resolved`, place);
+    }
+    used.add(map);
+    if (kind === BPF_PSEUDO_MAP_FD) return map.header.address;
+    const value = map.directValue(nextImm);
+    if (value >= 0) return kernel.memory.addressOf(value);
+    throw SyscallError.of('EINVAL', `offset ${nextImm} is not within the value of map ${map.name}`, place);
+  };
+}
+
+/** Every helper and kernel function that the program calls has to be there before any of it runs. */
+function requireSupported(
+  kernel: Machine,
+  source: LoadableProgram,
+  insns: readonly Insn[],
+  env: ProgEnv,
+  resolver: HelperResolver,
+): void {
+  for (let insn = 0; insn < insns.length; insn++) {
+    const { code, src, imm, off } = insns[insn]!;
+    if (code === LD_IMM64) insn++;
+    if (code !== (BPF_JMP | BPF_CALL)) continue;
+    const place = { symbol: source.name, insn };
+    if (src === BPF_PSEUDO_KFUNC_CALL && resolver('kfunc', imm, off) === undefined) {
+      const name = kernel.btf?.has(imm) === true ? kernel.btf.nameOf(imm) : `with BTF id ${imm}`;
+      const what = `kernel function ${name} is not supported`;
+      throw new UnsupportedError('UNSUPPORTED_KFUNC', what, place);
+    }
+    if (src !== 0 || resolver('helper', imm, off) !== undefined) continue;
+    const helper = helperById(imm);
+    const type = progTypeName(source.type);
+    const why =
+      helper === undefined
+        ? 'no Linux has it'
+        : helperVariant(env, helper.name) === undefined
+          ? `not for programs of type ${type}`
+          : `not supported for ${type}`;
+    throw new UnsupportedError('UNSUPPORTED_HELPER', `helper ${helperText(imm)} is ${why}`, place);
+  }
+}
