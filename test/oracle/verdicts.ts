@@ -28,8 +28,8 @@ const CORPORA = ['verifier-table', 'selftests-open'];
 
 /** What has been reached; less is a regression and fails. Raised whenever more is reached, never lowered. */
 const REACHED: Readonly<Record<string, Partial<Tally>>> = {
-  'verifier-table': { agree: 1281, lineEqual: 562, processedEqual: 1281, statesEqual: 1281 },
-  'selftests-open': { agree: 922, lineEqual: 283, processedEqual: 922, statesEqual: 922 },
+  'verifier-table': { agree: 1290, lineEqual: 567, processedEqual: 1290, statesEqual: 1290 },
+  'selftests-open': { agree: 997, lineEqual: 301, processedEqual: 997, statesEqual: 997 },
 };
 
 interface Tally {
