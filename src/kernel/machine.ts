@@ -14,6 +14,8 @@ import { FileTable } from './fs/file-table.js';
 import { KernelSymbols } from './kallsyms.js';
 import type { KernelObject } from './lib/kernel-object.js';
 import { Prandom } from './lib/random.js';
+import { Locks } from './locking/index.js';
+import type { LockdepMode } from './locking/lockdep.js';
 import type { RcEvent } from './media/rc-event.js';
 import { UserMemory } from './mm/user-memory.js';
 import { NetState } from './net/net-state.js';
@@ -54,6 +56,8 @@ export interface MachineOptions {
   readonly profile?: string | KernelProfile;
   /** Flows pause wherever others could run; default false, when each runs until it has to wait. */
   readonly interleaved?: boolean;
+  /** Whether locks are validated, and whether that goes on after the first report; default `once`. */
+  readonly lockdep?: LockdepMode;
   /** How long things take in simulated time. */
   readonly costs?: Partial<Costs>;
 }
@@ -83,6 +87,7 @@ export class Machine implements MapHost {
   readonly profile: KernelProfile;
   readonly sched: Sched;
   readonly executor: Executor;
+  readonly locks: Locks;
   /** `bpf_prog_active` and who takes it. */
   readonly instrumentation: Instrumentation;
   /** Programs in the order in which they were loaded. */
@@ -129,6 +134,11 @@ export class Machine implements MapHost {
       onSwitch: (cpu) => this.show(cpu),
     });
     this.executor = new Executor(this.sched);
+    this.locks = new Locks(
+      this.sched,
+      this.executor,
+      options.lockdep === undefined ? {} : { lockdep: options.lockdep },
+    );
     this.instrumentation = new Instrumentation(this.sched);
     this.host = new Task(options.task ?? DEFAULT_TASK);
     this.sched.adopt(this.host, this.sched.here);

@@ -2,6 +2,7 @@
  * Tasks: who they are, how they are scheduled, and what kernel code keeps of them. Models `struct task_struct`
  * (include/linux/sched.h) as far as locks, pinning and the scheduler look at it.
  */
+import { HeldLocks } from '../locking/held-locks.js';
 import type { Flow, Waitable } from './flow.js';
 
 export type SchedPolicy = 'normal' | 'fifo' | 'rr' | 'deadline' | 'idle';
@@ -50,13 +51,6 @@ const DEADLINE_PRIO = -1;
  */
 export type TaskState = 'new' | 'running' | 'sleeping' | 'rtlock' | 'dead';
 
-/** A lock that a task or an interrupt holds, as lockdep and reports list it. */
-export interface HeldLock {
-  readonly name: string;
-  /** Where it was taken. */
-  readonly place: string;
-}
-
 export class Task {
   /** `comm` as it lies in memory: cut to 15 bytes, padded with NULs. */
   readonly commBytes: Uint8Array;
@@ -82,6 +76,8 @@ export class Task {
   softirqDisableCount = 0;
   /** Depth of `rcu_read_lock`. */
   rcuDepth = 0;
+  /** Locks that it holds, interrupts on top of it included. */
+  readonly held = new HeldLocks();
   /** Interrupts were off when it left its CPU. */
   irqsDisabled = false;
   /** Weighted nanoseconds on a CPU, for fairness among `normal` tasks. */

@@ -1,0 +1,76 @@
+/** The locks of a kernel: makes them, and keeps what they share. `machine.locks`. */
+
+import type { Executor } from '../sched/executor.js';
+import type { Sched } from '../sched/sched.js';
+import type { ProbePoint } from '../trace/probes.js';
+import { BucketLocks } from './bucket-locks.js';
+import { type BhControl, CountingBh, type LockEnv } from './env.js';
+import type { LockOptions } from './lock.js';
+import { LockKey, WaitType } from './lock-class.js';
+import { Lockdep, type LockdepMode } from './lockdep.js';
+import { type MapLock, type MapLockKind, type NmiRule, RqMapLock, SpinMapLock } from './map-lock.js';
+import { RawSpinLock, type SpinLockOps } from './raw-spinlock.js';
+import { HeldTables, RqSpinLock } from './rqspinlock.js';
+import { WaitGraph } from './wait-graph.js';
+
+export class Locks implements LockEnv {
+  readonly lockdep: Lockdep;
+  readonly graph: WaitGraph;
+  /** Set by whoever runs softirqs. */
+  bh: BhControl;
+  private readonly tables: HeldTables;
+
+  constructor(
+    readonly sched: Sched,
+    readonly executor: Executor,
+    options: { lockdep?: LockdepMode } = {},
+  ) {
+    this.lockdep = new Lockdep(sched, options.lockdep);
+    this.graph = new WaitGraph(sched);
+    this.bh = new CountingBh(sched);
+    this.tables = new HeldTables(sched.cpus.length);
+  }
+
+  fn(name: string): ProbePoint {
+    return this.sched.probes.point(name);
+  }
+
+  /** raw_spinlock_t: spins in every kernel. */
+  raw(key: LockKey | string, options?: LockOptions): RawSpinLock {
+    return new RawSpinLock(this, key, options);
+  }
+
+  /** spinlock_t: spins, or on RT sleeps. */
+  spin(key: LockKey | string, options?: LockOptions): SpinLockOps {
+    return new RawSpinLock(this, key, { ...options, waitType: WaitType.config });
+  }
+
+  /** rqspinlock_t. */
+  rq(key: LockKey | string, options?: LockOptions): RqSpinLock {
+    return new RqSpinLock(this, this.tables, key, options);
+  }
+
+  /** A map's lock of a kind. `nmi` counts only where it is not resilient. */
+  map(kind: MapLockKind, key: LockKey | string, nmi: NmiRule = 'spin'): MapLock {
+    if (kind === 'rq') return new RqMapLock(this.sched, this.rq(key));
+    return new SpinMapLock(this.sched, kind === 'raw' ? this.raw(key) : this.spin(key), kind, nmi);
+  }
+
+  /** The bucket locks of a hash map. `buckets` is a power of two; `prealloc`: its elements are allocated in advance. */
+  buckets(options: { buckets: number; prealloc: boolean; name?: string }): BucketLocks {
+    const kind = this.bucketKind(options.prealloc);
+    const { perMapLockClass } = this.sched.profile;
+    const member = kind === 'spin' ? 'lock' : 'raw_lock';
+    const key = perMapLockClass ? new LockKey('&htab->lockdep_key') : `&htab->buckets[i].${member}`;
+    const make = (): MapLock => this.map(kind, key);
+    return new BucketLocks(this.sched, { buckets: options.buckets, kind, make });
+  }
+
+  /** htab_use_raw_lock and what came before and after it. */
+  private bucketKind(prealloc: boolean): MapLockKind {
+    const { bucketLock } = this.sched.profile;
+    if (bucketLock === 'rq') return 'rq';
+    const union = bucketLock === 'union' || bucketLock === 'union+mapLocked';
+    return union && this.sched.rt && !prealloc ? 'spin' : 'raw';
+  }
+}

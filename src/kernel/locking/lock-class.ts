@@ -1,0 +1,101 @@
+/**
+ * What lockdep knows of locks: the key that an initialisation site gives its locks, the class made of it for each
+ * subclass, and where a class stands in the order graph. Models `struct lock_class` (include/linux/lockdep_types.h).
+ */
+
+/** How a lock may wait, from never to asleep (`enum lockdep_wait_type`). */
+export const WaitType = {
+  inv: 0,
+  /** Does not wait at all: rcu_read_lock. */
+  free: 1,
+  /** Spins: raw_spinlock_t. */
+  spin: 2,
+  /** Spins, or sleeps on RT: spinlock_t. */
+  config: 3,
+  /** Sleeps: mutex, rw_semaphore. */
+  sleep: 4,
+  max: 5,
+} as const;
+
+/** Subclasses that a key can have (MAX_LOCKDEP_SUBCLASSES). */
+export const MAX_SUBCLASSES = 8;
+
+/** Identity of a class of locks: all locks initialised with it follow the same rules. */
+export class LockKey {
+  constructor(
+    /** As Linux's reports print it, e.g. `&htab->lockdep_key`. */
+    readonly name: string,
+  ) {}
+}
+
+/** How a class was used, or is being used; each bit is also the index of where that happened first. */
+export const Usage = {
+  usedInHardirq: 0,
+  usedInHardirqRead: 1,
+  enabledHardirq: 2,
+  enabledHardirqRead: 3,
+  usedInSoftirq: 4,
+  usedInSoftirqRead: 5,
+  enabledSoftirq: 6,
+  enabledSoftirqRead: 7,
+  used: 8,
+  usedRead: 9,
+} as const;
+
+/** Dependency kinds by how the two ends are held: shared or exclusive, recursive reader or not (DEP_*_MASK). */
+export const Dep = { sr: 1, er: 2, sn: 4, en: 8 } as const;
+
+/** An edge of the order graph: `to` was taken while `from` was held. */
+export interface LockEdge {
+  readonly from: LockClass;
+  readonly to: LockClass;
+  /** Kinds seen, a set of `Dep` bits. */
+  kinds: number;
+  /** Where `to` was taken when the edge was first seen. */
+  readonly place: string;
+  /** Kernel functions under way then, innermost first. */
+  readonly stack: readonly string[];
+}
+
+export type LockType = 'normal' | 'percpu';
+
+export class LockClass {
+  /** Set of `Usage` bits. */
+  usage = 0;
+  /** Where each bit was set, by bit. */
+  readonly usagePlaces: string[] = [];
+  readonly after: LockEdge[] = [];
+  readonly before: LockEdge[] = [];
+  /** Longest time that a lock of the class was held, in simulated ns; -1 before the first. */
+  worstHeldNs = -1;
+
+  constructor(
+    readonly key: LockKey,
+    readonly subclass: number,
+    /** Number within its kernel; from 1. */
+    readonly index: number,
+    readonly waitOuter: number,
+    readonly waitInner: number,
+    readonly type: LockType,
+  ) {}
+
+  get name(): string {
+    return this.key.name;
+  }
+
+  /** With the subclass, e.g. `&rq->__lock/1`. */
+  get label(): string {
+    return this.subclass === 0 ? this.name : `${this.name}/${this.subclass}`;
+  }
+}
+
+/** What lockdep looks at in a lock (`struct lockdep_map`). */
+export interface DepMap {
+  /** Name of this lock, for reports about it. */
+  readonly name: string;
+  readonly key: LockKey;
+  /** Class at subclass 0. */
+  readonly cls: LockClass;
+  /** Number of the lock within its kernel; stands for its address. */
+  readonly id: number;
+}

@@ -1,0 +1,105 @@
+/**
+ * What every lock of the simulated kernel is: a name, a class, a holder with the place where it was taken, the time
+ * since. Relies on the lock environment (`env.ts`); who waits for whom is `wait-graph.ts`.
+ */
+import type { Context } from '../sched/cpu.js';
+import type { Waitable } from '../sched/flow.js';
+import type { Sched } from '../sched/sched.js';
+import type { Task } from '../sched/task.js';
+import type { LockEnv } from './env.js';
+import { type DepMap, type LockClass, LockKey, type LockType } from './lock-class.js';
+
+/** Who can hold or wait: a task, or an interrupt on top of one. */
+export type Agent = Task | Context;
+
+export interface LockOptions {
+  /** Name of the one lock; default that of its class. */
+  readonly name?: string;
+  readonly subclass?: number;
+}
+
+/** Wait types and kind of a lock, for its class. */
+export interface LockWaits {
+  readonly outer: number;
+  readonly inner: number;
+  readonly type?: LockType;
+}
+
+export abstract class Lock implements DepMap, Waitable {
+  readonly key: LockKey;
+  readonly cls: LockClass;
+  readonly id: number;
+  /** Who holds it alone. */
+  owner: Agent | undefined;
+  /** Where, on which CPU and when it was taken last. */
+  place = '';
+  cpu = 0;
+  sinceNs = 0;
+  protected readonly sched: Sched;
+  private readonly ownName: string | undefined;
+
+  /** Its waiters keep their CPUs busy. */
+  abstract readonly spins: boolean;
+
+  /** `key`: its class; a text stands for one class for all locks made with that text. */
+  constructor(
+    protected readonly env: LockEnv,
+    key: LockKey | string,
+    waits: LockWaits,
+    options: LockOptions = {},
+  ) {
+    this.sched = env.sched;
+    this.key = key instanceof LockKey ? key : env.lockdep.key(key);
+    this.cls = env.lockdep.classOf(this.key, options.subclass ?? 0, waits);
+    this.id = env.lockdep.nextId();
+    this.ownName = options.name;
+  }
+
+  get name(): string {
+    return this.ownName ?? this.key.name;
+  }
+
+  /** Everybody who has to let go of it before somebody else can have it. */
+  holders(): Agent[] {
+    return this.owner === undefined ? [] : [this.owner];
+  }
+
+  /** As a report names who has it. */
+  holder(): string | undefined {
+    const [first, ...others] = this.holders();
+    if (first === undefined) return undefined;
+    const more = others.length > 0 ? ` and ${others.length} more` : '';
+    return `${this.env.graph.label(first)}${more}, taken at ${this.place}`;
+  }
+
+  /** Notes that whoever runs now has it. */
+  protected take(owner: Agent, place: string): void {
+    this.owner = owner;
+    this.noteTaken(place);
+  }
+
+  protected noteTaken(place: string): void {
+    const { sched } = this;
+    this.place = place;
+    this.cpu = sched.here.id;
+    this.sinceNs = sched.clock.nanos;
+    sched.clock.nanos += sched.costs.lock;
+  }
+
+  /** Notes that nobody has it any more, and for how long somebody had. */
+  protected drop(): void {
+    this.owner = undefined;
+    const { sched, cls } = this;
+    sched.clock.nanos += sched.costs.lock;
+    const heldNs = sched.clock.nanos - this.sinceNs;
+    if (heldNs <= cls.worstHeldNs) return;
+    cls.worstHeldNs = heldNs;
+    sched.latency.lockHeld(cls.label, heldNs, this.place, this.cpu);
+  }
+
+  /** Whoever runs now. */
+  protected get me(): Agent {
+    const { here } = this.sched;
+    return here.interrupts.length === 0 ? here.current : here.top!;
+  }
+}

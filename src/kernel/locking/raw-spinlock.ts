@@ -1,0 +1,189 @@
+/**
+ * Spinning locks. `raw_spinlock_t` spins in every kernel; `spinlock_t` does where the kernel is not RT. Holding one keeps
+ * preemption off. Models include/linux/spinlock_api_smp.h and kernel/locking/spinlock.c.
+ */
+import { type Flow, point } from '../sched/flow.js';
+import { inFunction, type ProbePoint } from '../trace/probes.js';
+import type { LockEnv } from './env.js';
+import { Lock, type LockOptions } from './lock.js';
+import { type LockKey, WaitType } from './lock-class.js';
+import { READ_NONE, TRYLOCK } from './lockdep.js';
+
+const BEFORE = point('raw_spin_lock');
+
+/** The operations that raw and regular spinlocks share; what they do depends on the lock and on RT. */
+export interface SpinLockOps {
+  readonly name: string;
+  /** `place`: where in Linux's source or in which function, for reports. */
+  lock(place: string): Flow<void>;
+  /** The same in plain code; drives the flow where the lock is taken or something watches. */
+  lockNow(place: string): void;
+  tryLock(place: string): boolean;
+  unlock(): void;
+  /** Gives what `unlockIrqrestore` wants back: whether interrupts were off. */
+  lockIrqsave(place: string): Flow<boolean>;
+  lockIrqsaveNow(place: string): boolean;
+  /** Undefined where the lock is taken. */
+  tryLockIrqsave(place: string): boolean | undefined;
+  unlockIrqrestore(irqsBefore: boolean): void;
+  lockIrq(place: string): Flow<void>;
+  unlockIrq(): void;
+  lockBh(place: string): Flow<void>;
+  /** A flow: softirqs that came meanwhile run. */
+  unlockBh(): Flow<void>;
+  /** Whether somebody has it. */
+  readonly locked: boolean;
+}
+
+export class RawSpinLock extends Lock implements SpinLockOps {
+  readonly spins = true;
+  private readonly fnLock: ProbePoint;
+  private readonly fnIrqsave: ProbePoint;
+  private readonly fnUnlock: ProbePoint;
+
+  constructor(env: LockEnv, key: LockKey | string, options: LockOptions & { waitType?: number } = {}) {
+    const wait = options.waitType ?? WaitType.spin;
+    super(env, key, { outer: WaitType.inv, inner: wait }, options);
+    this.fnLock = env.fn('_raw_spin_lock');
+    this.fnIrqsave = env.fn('_raw_spin_lock_irqsave');
+    this.fnUnlock = env.fn('_raw_spin_unlock');
+  }
+
+  get locked(): boolean {
+    return this.owner !== undefined;
+  }
+
+  *lock(place: string): Flow<void> {
+    if (this.fnLock.armed)
+      yield* inFunction(this.sched.here.calls, this.fnLock, [], () => this.acquireFlow(place));
+    else yield* this.acquireFlow(place);
+  }
+
+  lockNow(place: string): void {
+    const { sched } = this;
+    if (this.owner !== undefined || !sched.quiet) {
+      this.env.executor.drive(this.lock(place));
+      return;
+    }
+    sched.preemptDisable(place);
+    this.env.lockdep.acquire(this, place, READ_NONE);
+    this.take(this.me, place);
+  }
+
+  tryLock(place: string): boolean {
+    const { sched } = this;
+    sched.preemptDisable(place);
+    if (this.owner !== undefined) {
+      sched.preemptEnable();
+      return false;
+    }
+    this.env.lockdep.acquire(this, place, TRYLOCK);
+    this.take(this.me, place);
+    return true;
+  }
+
+  unlock(): void {
+    this.release();
+    this.sched.preemptEnable();
+  }
+
+  *lockIrqsave(place: string): Flow<boolean> {
+    const { sched } = this;
+    if (sched.interleaved) yield BEFORE;
+    const before = sched.irqSave(place);
+    if (this.fnIrqsave.armed)
+      yield* inFunction(sched.here.calls, this.fnIrqsave, [], () => this.acquire(place));
+    else yield* this.acquire(place);
+    return before;
+  }
+
+  lockIrqsaveNow(place: string): boolean {
+    const { sched } = this;
+    if (this.owner !== undefined || !sched.quiet) return this.env.executor.drive(this.lockIrqsave(place));
+    const before = sched.irqSave(place);
+    sched.preemptDisable(place);
+    this.env.lockdep.acquire(this, place, READ_NONE);
+    this.take(this.me, place);
+    return before;
+  }
+
+  tryLockIrqsave(place: string): boolean | undefined {
+    const before = this.sched.irqSave(place);
+    if (this.tryLock(place)) return before;
+    this.sched.irqRestore(before);
+    return undefined;
+  }
+
+  unlockIrqrestore(irqsBefore: boolean): void {
+    this.release();
+    this.sched.irqRestore(irqsBefore);
+    this.sched.preemptEnable();
+  }
+
+  *lockIrq(place: string): Flow<void> {
+    yield* this.lockIrqsave(place);
+  }
+
+  unlockIrq(): void {
+    this.unlockIrqrestore(false);
+  }
+
+  *lockBh(place: string): Flow<void> {
+    if (this.sched.interleaved) yield BEFORE;
+    yield* this.env.bh.disable(place);
+    yield* this.acquire(place);
+  }
+
+  *unlockBh(): Flow<void> {
+    this.release();
+    this.sched.preemptEnable();
+    yield* this.env.bh.enable();
+  }
+
+  private *acquireFlow(place: string): Flow<number> {
+    if (this.sched.interleaved) yield BEFORE;
+    yield* this.acquire(place);
+    return 0;
+  }
+
+  /** With preemption off from here on; the wait leaves interrupts as they are. */
+  private *acquire(place: string): Flow<number> {
+    const { sched, env } = this;
+    sched.preemptDisable(place);
+    env.lockdep.acquire(this, place, READ_NONE);
+    if (this.owner !== undefined) yield* this.contend();
+    this.take(this.me, place);
+    return 0;
+  }
+
+  private *contend(): Flow<void> {
+    const { me } = this;
+    const { graph, sched } = this.env;
+    graph.begin(me, this);
+    while (this.owner !== undefined) yield { kind: 'spin', until: () => this.owner === undefined, on: this };
+    graph.end(me);
+    sched.charge(sched.costs.lockHandover);
+  }
+
+  private release(): void {
+    const { env, sched } = this;
+    if (!sched.quiet && this.fnUnlock.armed)
+      env.executor.drive(inFunction(sched.here.calls, this.fnUnlock, [], nothing));
+    env.lockdep.release(this);
+    if (this.owner === undefined) alreadyUnlocked(this, sched.here.id, env);
+    this.drop();
+  }
+}
+
+function* nothing(): Flow<number> {
+  return 0;
+}
+
+/** What a kernel with CONFIG_DEBUG_SPINLOCK prints of a spinlock that nobody holds. */
+function alreadyUnlocked(lock: Lock, cpu: number, env: LockEnv): void {
+  const { comm, pid } = env.sched.current;
+  env.sched.console.splat('bug', [
+    `BUG: spinlock already unlocked on CPU#${cpu}, ${comm}/${pid}`,
+    ` lock: ${lock.name}, .magic: dead4ead, .owner: <none>/-1, .owner_cpu: -1`,
+  ]);
+}

@@ -1,0 +1,108 @@
+/**
+ * Who waits for whom. A waiter is entered when it begins to wait for a lock; if its wait closes a circle, nobody in the
+ * circle can ever go on, and that is reported at once, whatever other CPUs could still do. Linux would hang here.
+ */
+import { SimulationError } from '../errors.js';
+import type { Context, Cpu } from '../sched/cpu.js';
+import { preemptible } from '../sched/preempt.js';
+import type { Sched } from '../sched/sched.js';
+import { Task } from '../sched/task.js';
+import type { Agent, Lock } from './lock.js';
+
+/** One step of a circle: who cannot go on, and why. */
+interface Link {
+  readonly agent: Agent;
+  readonly why: string;
+}
+
+export class WaitGraph {
+  private readonly waits = new Map<Agent, Lock>();
+
+  constructor(private readonly sched: Sched) {}
+
+  /**
+   * Notes that `agent` waits for `lock` from now on.
+   * @throws SimulationError `SIM_DEADLOCK` where the wait closes a circle.
+   */
+  begin(agent: Agent, lock: Lock): void {
+    this.waits.set(agent, lock);
+    const circle = this.circleFrom(agent);
+    if (circle !== undefined) this.report(circle, lock);
+  }
+
+  end(agent: Agent): void {
+    this.waits.delete(agent);
+  }
+
+  /** What somebody waits for. */
+  waitOf(agent: Agent): Lock | undefined {
+    return this.waits.get(agent);
+  }
+
+  /** E.g. `bpflab/1001 on CPU 0`, `nmi perf on CPU 0`. */
+  label(agent: Agent): string {
+    if (agent instanceof Task) return `${agent.label} on CPU ${agent.cpu}`;
+    return `${agent.kind} ${agent.name} on CPU ${this.cpuOf(agent)?.id ?? '?'}`;
+  }
+
+  private circleFrom(start: Agent): Link[] | undefined {
+    const seen = new Set<Agent>();
+    const path: Link[] = [];
+    const visit = (agent: Agent): boolean => {
+      if (seen.has(agent)) return false;
+      seen.add(agent);
+      for (const [next, why] of this.edges(agent)) {
+        path.push({ agent, why });
+        if (next === start || visit(next)) return true;
+        path.pop();
+      }
+      return false;
+    };
+    return visit(start) ? path : undefined;
+  }
+
+  /** Whom an agent needs before it can go on, each with the reason. */
+  private edges(agent: Agent): (readonly [Agent, string])[] {
+    const found: (readonly [Agent, string])[] = [];
+    const lock = this.waits.get(agent);
+    if (lock !== undefined) {
+      for (const holder of lock.holders()) {
+        found.push([holder, `waits for ${lock.name}, which ${this.label(holder)} took at ${lock.place}`]);
+      }
+    }
+    const on = this.above(agent);
+    if (on !== undefined) found.push(on);
+    return found;
+  }
+
+  /** What keeps an agent from its CPU and will not make room by itself. */
+  private above(agent: Agent): readonly [Agent, string] | undefined {
+    const cpu = this.cpuOf(agent);
+    if (cpu === undefined) return undefined;
+    const top = cpu.top ?? cpu.current;
+    if (top === agent) return undefined;
+    if (!(agent instanceof Task) || agent.onCpu) return [top, `is interrupted by ${this.label(top)}`];
+    if (agent.state !== 'running' || agent.migrationDisabled === 0 || preemptible(cpu)) return undefined;
+    return [top, `cannot run before ${this.label(top)} leaves the CPU`];
+  }
+
+  private cpuOf(agent: Agent): Cpu | undefined {
+    if (agent instanceof Task) return this.sched.cpus[agent.cpu];
+    return this.sched.cpus.find((cpu) => cpu.interrupts.includes(agent as Context));
+  }
+
+  private report(circle: readonly Link[], lock: Lock): never {
+    const { here, console } = this.sched;
+    const steps = circle.map(({ agent, why }) => `${this.label(agent)} ${why}`);
+    const title = recursionTitle(circle, lock, here);
+    const head = ['bpflab: deadlock: a circle of waiters', ...steps];
+    console.splat('deadlock', title === undefined ? head : [title, ...head]);
+    throw new SimulationError('SIM_DEADLOCK', `nobody in a circle can go on: ${steps.join('; ')}`);
+  }
+}
+
+/** What a kernel with CONFIG_DEBUG_SPINLOCK prints where somebody spins on a spinlock that it holds itself. */
+function recursionTitle(circle: readonly Link[], lock: Lock, here: Cpu): string | undefined {
+  if (circle.length !== 1 || !lock.spins) return undefined;
+  return `BUG: spinlock recursion on CPU#${here.id}, ${here.current.comm}/${here.current.pid}`;
+}
