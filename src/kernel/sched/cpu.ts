@@ -34,8 +34,12 @@ export class Cpu implements PreemptState {
   /** Local simulated time in ns; that of the CPU that runs is the clock's. */
   timeNs = 0;
   current: Task;
-  /** Why the current task paused last, where it still has the CPU. */
-  taskPause: Pause | undefined;
+  /** Since when the current task's time on the CPU has not been accounted for, ns. */
+  execStart = 0;
+  /** When the current task got the CPU, ns. */
+  switchedAt = 0;
+  /** Least `vruntime` of its fair tasks so far: where new ones start. */
+  minVruntime = 0;
   /** Runnable tasks that do not run, in no order. */
   readonly queue: Task[] = [];
   /** Interrupts on top of the current task, the innermost last. */
@@ -64,6 +68,15 @@ export class Cpu implements PreemptState {
     return this.rt ? this.current.softirqDisableCount : this.preemptCount & 0xff00;
   }
 
+  /** Why the current task paused last, where it still has the CPU. */
+  get taskPause(): Pause | undefined {
+    return this.current.pause;
+  }
+
+  set taskPause(pause: Pause | undefined) {
+    this.current.pause = pause;
+  }
+
   get top(): Context | undefined {
     return this.interrupts.at(-1);
   }
@@ -78,7 +91,7 @@ export class Cpu implements PreemptState {
     const names: string[] = [];
     for (let i = this.interrupts.length - 1; i >= 0; i--) {
       const { calls, kind } = this.interrupts[i]!;
-      names.push(...[...calls].reverse(), `<${kind.toUpperCase()}>`);
+      names.push(...[...calls].reverse(), kind === 'nmi' ? '<NMI>' : '<IRQ>');
     }
     names.push(...[...this.current.calls].reverse());
     return names;

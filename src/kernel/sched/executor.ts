@@ -7,7 +7,7 @@ import { SimulationError } from '../errors.js';
 import type { Context, Cpu, PendingInterrupt } from './cpu.js';
 import type { Flow, Pause, SpinPause } from './flow.js';
 import { inNmi, preemptible } from './preempt.js';
-import type { Sched } from './sched.js';
+import type { Driver, Sched } from './sched.js';
 import { MAX_RT_PRIO, type Task } from './task.js';
 
 /** Something that can happen next. */
@@ -28,6 +28,8 @@ export interface Timer {
   readonly timeNs: number;
   readonly cpu: Cpu;
   readonly interrupt: PendingInterrupt;
+  /** Comes again and again, as the tick does: alone it is no sign that anything can still happen. */
+  readonly background: boolean;
 }
 
 /** Picks one of at least two choices: its index. */
@@ -35,8 +37,10 @@ export type Chooser = (choices: readonly Choice[]) => number;
 
 /** Steps that a simulation may take where nothing else is said. */
 export const DEFAULT_MAX_STEPS = 10_000_000;
+/** Background timers in a row on each CPU, a second of ticks, after which nothing else is expected to happen. */
+const LONELY_TICKS = 250;
 
-export class Executor {
+export class Executor implements Driver {
   chooser: Chooser;
   /**
    * Offers every choice that Linux's scheduler could come to, also those that it makes by itself otherwise: which of
@@ -52,20 +56,42 @@ export class Executor {
   private readonly timers: Timer[] = [];
   /** The choice to go on, by CPU. */
   private readonly runs: readonly Choice[];
+  /** Background timers since something else happened. */
+  private lonely = 0;
 
   constructor(private readonly sched: Sched) {
+    sched.driver = this;
     this.runs = sched.cpus.map((cpu) => ({ kind: 'run', cpu }));
     this.chooser = (choices) => this.furthestBack(choices);
   }
 
-  /** Has an interrupt happen on a CPU as soon as it can be taken. */
+  /**
+   * Has an interrupt happen on a CPU as soon as it can be taken: on the CPU that runs now, before this returns, unless
+   * flows interleave, when the time of it is a choice.
+   */
   raise(cpu: Cpu, interrupt: PendingInterrupt): void {
     cpu.pending.push(interrupt);
+    if (cpu === this.sched.here && !this.sched.interleaved) this.takeInterrupts();
+  }
+
+  /** Takes on the host's stack the interrupts that the current CPU would take now. */
+  takeInterrupts(): void {
+    const cpu = this.sched.here;
+    for (;;) {
+      const interrupt = deliverable(cpu);
+      if (interrupt === undefined) return;
+      this.begin(cpu, interrupt);
+      try {
+        this.drive(cpu.top!.flow!);
+      } finally {
+        cpu.interrupts.pop();
+      }
+    }
   }
 
   /** Has it happen at a simulated time; give the result to `cancel` to prevent it. */
-  at(timeNs: number, cpu: Cpu, interrupt: PendingInterrupt): Timer {
-    const timer = { timeNs, cpu, interrupt };
+  at(timeNs: number, cpu: Cpu, interrupt: PendingInterrupt, background = false): Timer {
+    const timer = { timeNs, cpu, interrupt, background };
     const at = this.timers.findIndex((other) => other.timeNs > timeNs);
     this.timers.splice(at < 0 ? this.timers.length : at, 0, timer);
     return timer;
@@ -101,7 +127,7 @@ export class Executor {
       for (;;) {
         const step = flow.next();
         if (step.done === true) return step.value;
-        this.wait(step.value, sched.here, task);
+        this.wait(step.value, task, context);
       }
     } finally {
       this.hold(context, task, -1);
@@ -114,22 +140,33 @@ export class Executor {
   }
 
   /** Lets others run for as long as a host-driven flow has to wait. */
-  private wait(pause: Pause, cpu: Cpu, task: Task): void {
+  private wait(pause: Pause, task: Task, context: Context | undefined): void {
     const { sched } = this;
+    let cpu = sched.here;
     if (pause.kind === 'spin') {
       while (!satisfied(pause, sched.clock.nanos)) {
+        if (context === undefined && cpu.needResched && preemptible(cpu)) {
+          this.reschedule(cpu);
+          this.comeBack(pause, task, context);
+          cpu = sched.here;
+          continue;
+        }
         const stepped = this.step(pause.deadlineNs);
         sched.enter(cpu);
         if (stepped) continue;
         if (pause.deadlineNs === undefined) this.deadlock(pause);
         this.advance(cpu, pause.deadlineNs);
       }
-      return;
-    }
-    if (leaves(pause, cpu)) this.reschedule(cpu);
+    } else if (leaves(pause, cpu)) this.reschedule(cpu);
     else if (sched.interleaved) this.step();
     else return;
-    while (!task.onCpu) if (!this.step()) this.deadlock(pause);
+    this.comeBack(pause, task, context);
+  }
+
+  /** Runs others until the task is on a CPU and what came on top of its context has ended. */
+  private comeBack(pause: Pause, task: Task, context: Context | undefined): void {
+    const { sched } = this;
+    while (!task.onCpu || sched.cpus[task.cpu]!.top !== context) if (!this.step()) this.deadlock(pause);
     sched.enter(sched.cpus[task.cpu]!);
   }
 
@@ -159,16 +196,25 @@ export class Executor {
       if (spin?.deadlineNs !== undefined) found.push({ kind: 'timeout', cpu, timeNs: spin.deadlineNs });
     }
     const timer = this.timers[0];
-    if (timer !== undefined && timer.timeNs < untilNs) found.push({ kind: 'timer', timer });
+    if (timer !== undefined && timer.timeNs < untilNs && this.matters(timer, untilNs))
+      found.push({ kind: 'timer', timer });
     return found;
+  }
+
+  /** Whether something can come of a timer: where only ticks have been for long, nothing does. */
+  private matters(timer: Timer, untilNs: number): boolean {
+    if (!timer.background || untilNs !== Number.POSITIVE_INFINITY) return true;
+    return this.lonely < LONELY_TICKS * this.sched.cpus.length || this.timers.some((t) => !t.background);
   }
 
   private canRun(cpu: Cpu): boolean {
     const { top, current } = cpu;
     if (top !== undefined) return !top.driven && top.flow !== undefined && top.pause?.kind !== 'spin';
-    if (current === cpu.idle) return !this.exploring && (cpu.queue.length > 0 || this.canPull(cpu));
+    if (current === cpu.idle)
+      return !this.exploring && (cpu.queue.some((task) => !task.onCpu) || this.canPull(cpu));
     // A task that the host drives keeps its CPU until it pauses.
-    return current.flow !== undefined && current.driven === 0 && cpu.taskPause?.kind !== 'spin';
+    if (current.flow === undefined || current.driven > 0) return false;
+    return cpu.taskPause?.kind !== 'spin' || givesWay(cpu);
   }
 
   /** Ends spins whose condition holds: their CPU's time is then at least that of the CPU that made it hold. */
@@ -192,7 +238,7 @@ export class Executor {
       for (const other of this.sched.cpus) {
         if (other === cpu || other.current === other.idle) continue;
         for (const task of other.queue)
-          if (task.migrationDisabled === 0 && task.allows(cpu.id)) runnable.push(task);
+          if (task.migrationDisabled === 0 && task.allows(cpu.id) && !task.onCpu) runnable.push(task);
       }
       const first = Math.min(...runnable.map(rank));
       for (const task of runnable) if (rank(task) === first) found.push({ kind: 'switch', cpu, task });
@@ -209,7 +255,7 @@ export class Executor {
       (other) =>
         other !== cpu &&
         other.current !== other.idle &&
-        other.queue.some((t) => t.migrationDisabled === 0 && t.allows(cpu.id)),
+        other.queue.some((t) => t.migrationDisabled === 0 && t.allows(cpu.id) && !t.onCpu),
     );
   }
 
@@ -223,6 +269,8 @@ export class Executor {
     this.onTake?.(choice);
     if (choice.kind === 'timer') {
       const { timer } = choice;
+      if (timer.background) this.lonely++;
+      else this.lonely = 0;
       this.timers.splice(this.timers.indexOf(timer), 1);
       this.advance(timer.cpu, timer.timeNs);
       timer.cpu.pending.push(timer.interrupt);
@@ -237,7 +285,7 @@ export class Executor {
     if (choice.kind === 'switch') this.switchTo(cpu, choice.task);
     else if (choice.kind === 'interrupt') this.begin(cpu, choice.interrupt);
     else if (cpu.top !== undefined) this.resumeInterrupt(cpu, cpu.top);
-    else if (cpu.current === cpu.idle) this.reschedule(cpu);
+    else if (cpu.current === cpu.idle || givesWay(cpu)) this.reschedule(cpu);
     else this.resumeTask(cpu);
   }
 
@@ -258,12 +306,11 @@ export class Executor {
 
   private resumeTask(cpu: Cpu): void {
     const task = cpu.current;
-    const since = this.sched.clock.nanos;
+    this.lonely = 0;
     cpu.taskPause = undefined;
     task.driven++;
     const step = task.flow!.next();
     task.driven--;
-    task.vruntime += this.sched.clock.nanos - since;
     if (step.done === true) {
       task.state = 'dead';
       this.reschedule(cpu);
@@ -282,29 +329,26 @@ export class Executor {
   /** Turns a CPU to a task that waits in some queue. */
   private switchTo(cpu: Cpu, next: Task): void {
     const prev = cpu.current;
-    const { queue } = this.sched.cpus[next.cpu]!;
-    queue.splice(queue.indexOf(next), 1);
+    this.sched.takeTask(next);
     this.putBack(cpu, prev);
     this.install(cpu, prev, next);
   }
 
   private putBack(cpu: Cpu, prev: Task): void {
     const { sched } = this;
-    const stays = prev.state === 'running' && prev !== cpu.idle;
-    prev.onCpu = false;
-    if (!stays) return;
+    sched.account(cpu);
+    if (prev.state !== 'running' || prev === cpu.idle) return;
     const here = prev.allows(cpu.id) || prev.migrationDisabled > 0;
-    sched.enqueue(prev, here ? cpu : sched.selectCpu(prev));
+    sched.enqueue(prev, here ? cpu : sched.selectCpu(prev), here ? 'preempted' : 'moved');
   }
 
   private install(cpu: Cpu, prev: Task, next: Task): void {
     const { sched } = this;
     if (next === prev) {
-      prev.onCpu = true;
       cpu.needResched = false;
-      cpu.taskPause = undefined;
       return;
     }
+    if (cpu === sched.here) sched.fireSwitch(prev, next);
     sched.install(cpu, next);
     sched.charge(cpu === sched.here ? sched.costs.contextSwitch : 0);
     sched.onContextSwitch?.(prev, next);
@@ -362,6 +406,11 @@ export class Executor {
 /** Whether the task gives its CPU up: it sleeps, or may be preempted and is to be. */
 function leaves(pause: Pause, cpu: Cpu): boolean {
   return pause.kind === 'schedule' || (pause.kind === 'point' && cpu.needResched && preemptible(cpu));
+}
+
+/** Whether a CPU's task has to leave before it goes on. */
+function givesWay(cpu: Cpu): boolean {
+  return cpu.top === undefined && cpu.needResched && preemptible(cpu);
 }
 
 function named({ on }: Pick<SpinPause, 'on'>): string {

@@ -3,7 +3,8 @@
  * (include/linux/sched.h) as far as locks, pinning and the scheduler look at it.
  */
 import { HeldLocks } from '../locking/held-locks.js';
-import type { Flow, Waitable } from './flow.js';
+import type { Flow, Pause, Waitable } from './flow.js';
+import { IDLE_WEIGHT, RR_TIMESLICE_TICKS, weightOf } from './weights.js';
 
 export type SchedPolicy = 'normal' | 'fifo' | 'rr' | 'deadline' | 'idle';
 
@@ -21,6 +22,8 @@ export interface TaskAttr {
   readonly rtPriority?: number;
   /** -20 to 19 for `normal`; default 0. */
   readonly nice?: number;
+  /** For `deadline`: nanoseconds from becoming runnable to the deadline; default 1 ms. */
+  readonly deadlineNs?: number;
   /** CPUs that it may run on; default all. */
   readonly affinity?: readonly number[];
   /** Has no user space: its `mm` is absent. */
@@ -44,6 +47,7 @@ export const MAX_RT_PRIO = 100;
 const DEFAULT_PRIO = 120;
 const IDLE_PRIO = 140;
 const DEADLINE_PRIO = -1;
+const DEFAULT_DEADLINE_NS = 1_000_000;
 
 /**
  * `new`: not started. `running`: on a CPU or waiting for one. `sleeping`: until woken; `rtlock`: the same inside a
@@ -70,6 +74,8 @@ export class Task {
   affinity: ReadonlySet<number> | undefined;
   /** A mask that waits until migration is enabled. */
   pendingAffinity: ReadonlySet<number> | undefined;
+  /** Who waits until that mask holds. */
+  readonly affinityWaiters: Task[] = [];
   /** Depth of `migrate_disable` where that is a counter. */
   migrationDisabled = 0;
   /** RT: depth of BH-disabled sections (`softirq_disable_cnt`), in units of `preempt_count`. */
@@ -82,8 +88,18 @@ export class Task {
   irqsDisabled = false;
   /** Weighted nanoseconds on a CPU, for fairness among `normal` tasks. */
   vruntime = 0;
-  /** Order of arrival in its run queue. */
+  /** Order of arrival in its run queue; one that is preempted keeps its place. */
   queued = 0;
+  /** Its turn is over: goes to the end of its run queue when it leaves its CPU. */
+  yields = false;
+  /** `rr`: what is left of its turn, in ticks. */
+  slice = RR_TIMESLICE_TICKS;
+  /** `deadline`: when it has to be done, ns since boot. */
+  deadlineAt = 0;
+  /** Share of CPU time among fair tasks; nice 0 has 1024. */
+  readonly weight: number;
+  /** Why it paused last, where it has not left its CPU by itself. */
+  pause: Pause | undefined;
   /** What runs it; undefined for the idle tasks and for those that the host drives. */
   flow: Flow<void> | undefined;
   /** Sleeps for work most of the time, so that sleeping is no sign of a deadlock. */
@@ -99,6 +115,7 @@ export class Task {
     this.commBytes = commBytes(attr.comm);
     this.normalPrio = normalPrio(attr);
     this.prio = this.normalPrio;
+    this.weight = attr.policy === 'idle' ? IDLE_WEIGHT : weightOf(attr.nice ?? 0);
     this.affinity = attr.affinity === undefined ? undefined : new Set(attr.affinity);
   }
 
@@ -113,6 +130,15 @@ export class Task {
   /** As reports name it, e.g. `bpflab/1001`. */
   get label(): string {
     return `${this.comm}/${this.pid}`;
+  }
+
+  get policy(): SchedPolicy {
+    return this.attr.policy ?? 'normal';
+  }
+
+  /** Nanoseconds from becoming runnable to its deadline. */
+  get deadlineNs(): number {
+    return this.attr.deadlineNs ?? DEFAULT_DEADLINE_NS;
   }
 
   allows(cpu: number): boolean {
