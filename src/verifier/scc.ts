@@ -69,7 +69,7 @@ export function addBackedge(v: Verifier, state: VerifierState, backedge: Verifie
     );
   }
   if (v.log.chatty) v.log.write(`SCC backedge (${chainOf(v, state)})\n`);
-  visit.backedges.unshift(backedge);
+  visit.backedges.push(backedge);
   v.backedgeCount++;
   updatePeak(v);
 }
@@ -128,14 +128,16 @@ export function propagatePrecision(v: Verifier, old: VerifierState, cur: Verifie
   return markPrecisionBatch(v, cur);
 }
 
+/** The latest first, as Linux has them. */
 function propagateBackedges(v: Verifier, visit: SccVisit): void {
+  const backedges = visit.backedges.reverse();
   for (let i = 0, changed = true; changed; i++) {
     if (i > MAX_ITERATIONS) {
-      for (const backedge of visit.backedges) markAllScalarsPrecise(v, backedge);
+      for (const backedge of backedges) markAllScalarsPrecise(v, backedge);
       break;
     }
     changed = false;
-    for (const backedge of visit.backedges) {
+    for (const backedge of backedges) {
       if (propagatePrecision(v, backedge.equalState!, backedge)) changed = true;
     }
   }

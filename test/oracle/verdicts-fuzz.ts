@@ -2,6 +2,8 @@
  * Random programs, our verdict against the running kernel's: verdict, errno, first line, instructions processed, states,
  * stack. What is accepted also runs, there and here. Needs root and bpf(2); says so where it may not ask.
  *
+ * Every half minute a line on standard error says how far it is, and a program that takes long is named.
+ *
  *   npm run oracle:fuzz -- --seconds N --seed S [--programs N] [--out FILE] [--no-run] [--no-minimise] [--only SEED]
  */
 import { writeFileSync } from 'node:fs';
@@ -34,6 +36,9 @@ const LOG_CHARS = 4000;
 /** Of each kind of difference; the others are written as they are. */
 const MAX_MINIMISED = 4;
 const MINIMISE_MS = 6000;
+const PROGRESS_MS = 30_000;
+/** A program that takes this long on our side is worth a look. */
+const SLOW_MS = 5000;
 
 interface Finding {
   readonly seed: number;
@@ -102,13 +107,41 @@ function listing(request: RandomRequest): string {
   }
 }
 
+let said = performance.now();
+
+/** Says on standard error how far it is, now and then. */
+function progress(started: number, next: number): void {
+  const now = performance.now();
+  if (now - said < PROGRESS_MS) return;
+  said = now;
+  const seconds = ((now - started) / 1000).toFixed(0);
+  console.error(`${seconds} s: ${of('programs')} programs, next seed ${next}, ${findings.length} findings`);
+}
+
+/** Names a program that took us long. */
+function noteSlow(seed: number, since: number): void {
+  const seconds = (performance.now() - since) / 1000;
+  if (seconds * 1000 >= SLOW_MS) console.error(`seed ${seed} took ${seconds.toFixed(1)} s`);
+}
+
 async function main(pipe: KernelPipe): Promise<void> {
   const started = performance.now();
   const end = started + 1000 * Number(values.seconds);
   const first = Number(values.only ?? values.seed);
   const last = values.only === undefined ? first + Number(values.programs) : first + 1;
-  const batch = (seed: number): RandomProgram[] =>
-    Array.from({ length: Math.min(BATCH, last - seed) }, (_, i) => programOf(seed + i));
+  /** The next programs, judged by us already: not the whole batch where time is up. */
+  const batch = (seed: number): RandomProgram[] => {
+    const programs: RandomProgram[] = [];
+    for (let at = seed; at < Math.min(seed + BATCH, last) && performance.now() < end; at++) {
+      const since = performance.now();
+      const program = programOf(at);
+      overflowsQueue(program.request);
+      programs.push(program);
+      noteSlow(at, since);
+      progress(started, at + 1);
+    }
+    return programs;
+  };
   let seed = first;
   let programs = batch(seed);
   let pending = answersTo(
@@ -120,7 +153,7 @@ async function main(pipe: KernelPipe): Promise<void> {
     const now = programs;
     const base = seed;
     seed += now.length;
-    programs = performance.now() < end ? batch(seed) : [];
+    programs = batch(seed);
     // the kernel works on the next ones while we look at these
     pending = answersTo(
       pipe,
@@ -135,6 +168,7 @@ async function main(pipe: KernelPipe): Promise<void> {
     });
   }
   await pending;
+  console.error(`${findings.length} findings to look at again`);
   const seconds = (performance.now() - started) / 1000;
   const kept = await settle(pipe);
   summary(seconds, first);
