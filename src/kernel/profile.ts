@@ -74,6 +74,16 @@ export interface KernelProfile {
   readonly mightSleepText: 'short' | 'long';
   /** `bpf_timer` is refused on RT. */
   readonly timerBan: boolean;
+  /** Lockdep checks wait types ("Invalid wait context"). */
+  readonly lockdepWaitTypes: boolean;
+  /** CONFIG_PROVE_RAW_LOCK_NESTING: a spinlock inside a raw one is wrong although it spins where the kernel is not RT. */
+  readonly proveRawLockNesting: boolean;
+  /** Lockdep refuses locks in NMI that are used elsewhere. */
+  readonly lockdepNmi: boolean;
+  /** Where a sleeping spinlock on RT asks whether it may sleep, as its splats name it. */
+  readonly rtSpinLockAt: string;
+  /** A sleeping spinlock on RT pins the task before it waits, or once it has the lock. */
+  readonly rtSpinLockPin: 'before' | 'after';
 }
 
 /** Names of the presets that are not RT; each has a twin with `-rt`. */
@@ -117,6 +127,11 @@ const V5_6: Knobs = {
   bhLock: true,
   mightSleepText: 'short',
   timerBan: false,
+  lockdepWaitTypes: false,
+  proveRawLockNesting: false,
+  lockdepNmi: false,
+  rtSpinLockAt: 'kernel/locking/rtmutex.c:973',
+  rtSpinLockPin: 'before',
 };
 
 /** The series as posted: pins instead of preemption off, the union of locks; counters still plain. */
@@ -141,6 +156,7 @@ const V5_7: Knobs = {
   traceCallPreempt: 'none',
   traceCallCantSleep: true,
   uprobePreempt: 'preempt',
+  lockdepWaitTypes: true,
 };
 
 const V5_15: Knobs = {
@@ -153,6 +169,9 @@ const V5_15: Knobs = {
   inNmiReturn1: false,
   freelistNmi: 'try',
   mightSleepText: 'long',
+  lockdepNmi: true,
+  rtSpinLockAt: 'kernel/locking/spinlock_rt.c:46',
+  rtSpinLockPin: 'after',
 };
 
 const V6_1: Knobs = {
@@ -167,7 +186,13 @@ const V6_1: Knobs = {
   uprobePreempt: 'sleepable',
 };
 
-const V6_12: Knobs = { ...V6_1, countMissed: true, ringLock: 'raw', timerBan: true };
+const V6_12: Knobs = {
+  ...V6_1,
+  countMissed: true,
+  ringLock: 'raw',
+  timerBan: true,
+  rtSpinLockAt: 'kernel/locking/spinlock_rt.c:48',
+};
 
 const V6_18: Knobs = {
   ...V6_12,
@@ -177,6 +202,7 @@ const V6_18: Knobs = {
   ringLock: 'rq',
   lpmLock: 'rq',
   bhLock: false,
+  proveRawLockNesting: true,
 };
 
 const KNOBS: Readonly<Record<KernelRelease, Knobs>> = {
@@ -191,6 +217,8 @@ const KNOBS: Readonly<Record<KernelRelease, Knobs>> = {
 
 /** What out-of-tree RT patches of the time had before mainline: a `migrate_disable` that leaves the task preemptible. */
 const RT_EARLY: Partial<Knobs> = { migrateDisable: 'counter', cantMigrate: 'off' };
+/** Whoever debugs an RT kernel has the nesting of locks checked. */
+const RT_ALL: Partial<Knobs> = { proveRawLockNesting: true };
 const EARLY: readonly KernelRelease[] = ['5.6', 'rfc', '5.7'];
 
 export const DEFAULT_KERNEL_PROFILE = '6.18';
@@ -217,5 +245,5 @@ export function kernelProfile(
     );
   }
   const early = rt && EARLY.includes(release) ? RT_EARLY : {};
-  return { name, rt, ...KNOBS[release], ...early, ...overrides };
+  return { name, rt, ...KNOBS[release], ...(rt ? RT_ALL : {}), ...early, ...overrides };
 }

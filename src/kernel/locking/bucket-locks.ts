@@ -12,6 +12,8 @@ import type { MapLock, MapLockKind } from './map-lock.js';
 
 /** Counters that the buckets of a map share (HASHTAB_MAP_LOCK_COUNT). */
 const MAP_LOCK_COUNT = 8;
+/** Power of two. */
+const TOUCH_NAMES = 64;
 const SPLIT = point('map_locked increment');
 
 export interface BucketLockOptions {
@@ -32,6 +34,10 @@ export class BucketLocks {
   private readonly objects: (MapLock | undefined)[] = [undefined];
   private readonly users: number[] = [0];
   private readonly free: number[] = [];
+  /** Whether interrupts were off before `map_locked`, by lock object. */
+  private readonly flags: boolean[] = [false];
+  /** Buckets by which an explorer tells steps apart that have nothing to do with each other. */
+  private readonly touchNames: readonly object[] = Array.from({ length: TOUCH_NAMES }, () => ({}));
   private readonly make: () => MapLock;
   /** `map_locked`, by CPU and index; undefined in kernels that have none. */
   private readonly counters: Int32Array | undefined;
@@ -55,31 +61,51 @@ export class BucketLocks {
    * -ETIMEDOUT (resilient) with nothing taken.
    */
   *lock(hash: number, place: string): Flow<number> {
-    if (this.counters !== undefined) {
-      const counted = yield* this.countUp(this.counters, hash, place);
-      if (counted !== 0) return counted;
+    const { counters, sched } = this;
+    const bucket = hash & this.mask;
+    let irqsBefore = false;
+    if (counters !== undefined) {
+      irqsBefore = this.guard(place);
+      const at = this.counterOf(hash);
+      const value = counters[at]!;
+      // Where the task is only pinned, another one can come between the load and the store.
+      if (sched.interleaved && preemptible(sched.here)) yield SPLIT;
+      if (!this.count(counters, at, value, irqsBefore)) return -Errno.EBUSY;
     }
-    const result = yield* this.use(hash & this.mask).lock(place);
-    if (result !== 0) this.disuse(hash & this.mask);
+    sched.touch(this.touchNames[bucket & (TOUCH_NAMES - 1)]!, true);
+    const lock = this.use(bucket);
+    const result = yield* lock.lock(place);
+    if (result === 0) this.flags[this.slots[bucket]!] = irqsBefore;
+    else this.disuse(bucket);
     return result;
   }
 
   /** The same in plain code. */
   lockNow(hash: number, place: string): number {
-    if (this.counters !== undefined) {
-      const counted = this.countUpNow(this.counters, hash, place);
-      if (counted !== 0) return counted;
+    const { counters } = this;
+    const bucket = hash & this.mask;
+    let irqsBefore = false;
+    if (counters !== undefined) {
+      irqsBefore = this.guard(place);
+      const at = this.counterOf(hash);
+      if (!this.count(counters, at, counters[at]!, irqsBefore)) return -Errno.EBUSY;
     }
-    const result = this.use(hash & this.mask).lockNow(place);
-    if (result !== 0) this.disuse(hash & this.mask);
+    const result = this.use(bucket).lockNow(place);
+    if (result === 0) this.flags[this.slots[bucket]!] = irqsBefore;
+    else this.disuse(bucket);
     return result;
   }
 
   unlock(hash: number): void {
+    const { sched } = this;
     const bucket = hash & this.mask;
-    this.objects[this.slots[bucket]!]!.unlock();
+    const number = this.slots[bucket]!;
+    if (sched.onTouch !== undefined) sched.touch(this.touchNames[bucket & (TOUCH_NAMES - 1)]!, true);
+    this.objects[number]!.unlock();
     this.disuse(bucket);
-    if (this.counters !== undefined) this.countDown(this.counters, hash);
+    if (this.counters === undefined) return;
+    this.counters[this.counterOf(hash)]!--;
+    this.unguard(this.flags[number]!);
   }
 
   /** Whether somebody has the lock of a hash's bucket. */
@@ -110,46 +136,31 @@ export class BucketLocks {
     return this.sched.here.id * MAP_LOCK_COUNT + (hash & this.counterMask);
   }
 
-  private *countUp(counters: Int32Array, hash: number, place: string): Flow<number> {
-    this.guard(place);
-    const at = this.counterOf(hash);
-    const value = counters[at]!;
-    // Where the task is only pinned, another one can come between the load and the store.
-    if (this.sched.interleaved && preemptible(this.sched.here)) yield SPLIT;
-    return this.counted(counters, at, value);
-  }
-
-  private countUpNow(counters: Int32Array, hash: number, place: string): number {
-    this.guard(place);
-    const at = this.counterOf(hash);
-    return this.counted(counters, at, counters[at]!);
-  }
-
-  private counted(counters: Int32Array, at: number, value: number): number {
+  /** Counts up from a loaded value, or says that somebody on this CPU is inside already. */
+  private count(counters: Int32Array, at: number, value: number, irqsBefore: boolean): boolean {
     if (value === 0) {
       counters[at] = 1;
-      return 0;
+      return true;
     }
-    this.unguard();
-    return -Errno.EBUSY;
+    this.unguard(irqsBefore);
+    return false;
   }
 
-  private countDown(counters: Int32Array, hash: number): void {
-    counters[this.counterOf(hash)]!--;
-    this.unguard();
-  }
-
-  /** What keeps the counter's CPU: migration, preemption or interrupts off. */
-  private guard(place: string): void {
+  /** What keeps the counter's CPU: migration, preemption or interrupts off. Whether interrupts were off. */
+  private guard(place: string): boolean {
     const { sched } = this;
     const { mapLockedGuard } = sched.profile;
+    if (mapLockedGuard === 'irq') return sched.irqSave(place);
     if (mapLockedGuard === 'migrate') sched.migrateDisable(place);
     else sched.preemptDisable(place);
+    return false;
   }
 
-  private unguard(): void {
+  private unguard(irqsBefore: boolean): void {
     const { sched } = this;
-    if (sched.profile.mapLockedGuard === 'migrate') sched.migrateEnable();
+    const { mapLockedGuard } = sched.profile;
+    if (mapLockedGuard === 'irq') sched.irqRestore(irqsBefore);
+    else if (mapLockedGuard === 'migrate') sched.migrateEnable();
     else sched.preemptEnable();
   }
 }

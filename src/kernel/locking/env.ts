@@ -20,6 +20,8 @@ export interface LockEnv {
   readonly lockdep: Lockdep;
   readonly graph: WaitGraph;
   readonly bh: BhControl;
+  /** Called where a sleeping spinlock's unlock leaves the outermost read section of RCU. */
+  readonly onRcuOutermost: (() => void) | undefined;
   /** The kernel function of a name, for probes; the same object each time. */
   fn(name: string): ProbePoint;
 }

@@ -11,6 +11,7 @@ import { Lockdep, type LockdepMode } from './lockdep.js';
 import { type MapLock, type MapLockKind, type NmiRule, RqMapLock, SpinMapLock } from './map-lock.js';
 import { RawSpinLock, type SpinLockOps } from './raw-spinlock.js';
 import { HeldTables, RqSpinLock } from './rqspinlock.js';
+import { RtSpinLock } from './rt-spinlock.js';
 import { WaitGraph } from './wait-graph.js';
 
 export class Locks implements LockEnv {
@@ -18,6 +19,8 @@ export class Locks implements LockEnv {
   readonly graph: WaitGraph;
   /** Set by whoever runs softirqs. */
   bh: BhControl;
+  /** Set by RCU: a task has left its outermost read section inside a lock operation. */
+  onRcuOutermost: (() => void) | undefined;
   private readonly tables: HeldTables;
 
   constructor(
@@ -42,6 +45,7 @@ export class Locks implements LockEnv {
 
   /** spinlock_t: spins, or on RT sleeps. */
   spin(key: LockKey | string, options?: LockOptions): SpinLockOps {
+    if (this.sched.rt) return new RtSpinLock(this, key, options);
     return new RawSpinLock(this, key, { ...options, waitType: WaitType.config });
   }
 

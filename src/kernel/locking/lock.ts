@@ -35,7 +35,7 @@ export abstract class Lock implements DepMap, Waitable {
   place = '';
   cpu = 0;
   sinceNs = 0;
-  protected readonly sched: Sched;
+  readonly sched: Sched;
   private readonly ownName: string | undefined;
 
   /** Its waiters keep their CPUs busy. */
@@ -84,6 +84,15 @@ export abstract class Lock implements DepMap, Waitable {
     this.cpu = sched.here.id;
     this.sinceNs = sched.clock.nanos;
     sched.clock.nanos += sched.costs.lock;
+    if (!sched.quiet) this.note('acquired');
+  }
+
+  /** Tells the trace and the explorer what happens to the lock. */
+  protected note(phase: 'contended' | 'acquired' | 'released'): void {
+    const { sched } = this;
+    sched.touch(this, true);
+    if (sched.trace !== undefined)
+      sched.note({ kind: 'lock', phase, lock: this.name, pid: sched.current.pid });
   }
 
   /** Notes that nobody has it any more, and for how long somebody had. */
@@ -91,6 +100,7 @@ export abstract class Lock implements DepMap, Waitable {
     this.owner = undefined;
     const { sched, cls } = this;
     sched.clock.nanos += sched.costs.lock;
+    if (!sched.quiet) this.note('released');
     const heldNs = sched.clock.nanos - this.sinceNs;
     if (heldNs <= cls.worstHeldNs) return;
     cls.worstHeldNs = heldNs;
