@@ -8,11 +8,12 @@ import { isAsyncCallbackCall } from './callback-kinds.js';
 import type { FuncArg, Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import { prepareArgs } from './func-args.js';
+import { checkBtfIdArg } from './helper-args.js';
 import { checkFuncArgOffset, checkMemReg } from './helper-mem.js';
 import { markChainPrecision } from './precision.js';
 import { writeState } from './print-state.js';
 import { findPrevEntry, widenImpreciseScalars } from './prune.js';
-import { copyReg, markUnknown, type Reg } from './reg.js';
+import { copyReg, isNullScalar, markUnknown, type Reg } from './reg.js';
 import { clearCallerSaved } from './reg-access.js';
 import {
   isPacketAny,
@@ -20,6 +21,7 @@ import {
   PTR_MAYBE_NULL,
   PTR_TO_CTX,
   PTR_TO_STACK,
+  PTR_UNTRUSTED,
   SCALAR_VALUE,
 } from './reg-type.js';
 import { reportScalarRange, withinReturnRange } from './return-value.js';
@@ -64,6 +66,15 @@ function checkArg(v: Verifier, arg: FuncArg, i: number): void {
   const reg = v.reg(regno);
   if (arg.kind === 'scalar') {
     if (reg.type !== SCALAR_VALUE) v.invalid(`R${regno} is not a scalar`);
+    return;
+  }
+  // untrusted pointers are only read, and in a way that cannot fault
+  if ((arg.flags & PTR_UNTRUSTED) !== 0) return;
+  if (arg.kind === 'btf') {
+    const nullable = (arg.flags & PTR_MAYBE_NULL) !== 0;
+    if (nullable && isNullScalar(reg)) return;
+    checkBtfIdArg(v, reg, regno, nullable, arg.btfId ?? 0);
+    checkFuncArgOffset(v, reg, regno, false);
     return;
   }
   checkFuncArgOffset(v, reg, regno, false);

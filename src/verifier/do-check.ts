@@ -8,6 +8,8 @@ import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import { checkAlu } from './alu.js';
 import { checkCondJump } from './branch.js';
+import { kernelBtf } from './btf/kernel-types.js';
+import { markBtfPointer } from './btf/trust.js';
 import { checkFuncCall, leaveFunction } from './calls.js';
 import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
@@ -69,6 +71,11 @@ function enterGlobal(v: Verifier, index: number): void {
     markKnownZero(reg);
     if (arg.kind === 'ctx') {
       reg.type = PTR_TO_CTX;
+      return;
+    }
+    if (arg.kind === 'btf') {
+      markBtfPointer(v, reg, kernelBtf(v, 'argument of a global function'), arg.btfId ?? 0, arg.flags);
+      if (reg.id === 0) reg.id = v.newId();
       return;
     }
     reg.type = PTR_TO_MEM | arg.flags;

@@ -2,47 +2,18 @@
  * Arguments of functions as their BTF describes them (`btf_prepare_func_args` of Linux 6.18, kernel/bpf/btf.c): global
  * functions are verified for any arguments of these types, and callers have to pass such.
  */
-import { ProgType } from '../abi/prog-types.js';
 import type { Btf } from '../object/btf/btf.js';
+import { isComposite } from '../object/btf/layout.js';
 import type { BtfFunc, BtfType } from '../object/btf/types.js';
+import { kernelBtf } from './btf/kernel-types.js';
+import { kindText, nameText } from './btf/kind-text.js';
 import type { FuncArg, Subprog, Verifier } from './context.js';
 import { ERRNO } from './errno.js';
-import { PTR_MAYBE_NULL } from './reg-type.js';
+import { checkContextTag, isContextType } from './func-arg-ctx.js';
+import { MEM_RDONLY, PTR_MAYBE_NULL, PTR_TRUSTED, PTR_UNTRUSTED } from './reg-type.js';
 
 const MAX_ARGS = 5;
-const SK_BUFF = ['__sk_buff', 'sk_buff'];
-const PT_REGS = ['bpf_user_pt_regs_t', 'pt_regs', 'user_regs_struct'];
-
-/** What the context's type may be called, by program type. */
-const CONTEXT_NAMES: ReadonlyMap<number, readonly string[]> = new Map([
-  [ProgType.socket_filter, SK_BUFF],
-  [ProgType.sched_cls, SK_BUFF],
-  [ProgType.sched_act, SK_BUFF],
-  [ProgType.xdp, ['xdp_md', 'xdp_buff']],
-  [ProgType.cgroup_skb, SK_BUFF],
-  [ProgType.cgroup_sock, ['bpf_sock', 'sock']],
-  [ProgType.cgroup_sock_addr, ['bpf_sock_addr', 'bpf_sock_addr_kern']],
-  [ProgType.lwt_in, SK_BUFF],
-  [ProgType.lwt_out, SK_BUFF],
-  [ProgType.lwt_xmit, SK_BUFF],
-  [ProgType.lwt_seg6local, SK_BUFF],
-  [ProgType.sock_ops, ['bpf_sock_ops', 'bpf_sock_ops_kern']],
-  [ProgType.sk_skb, SK_BUFF],
-  [ProgType.sk_msg, ['sk_msg_md', 'sk_msg']],
-  [ProgType.flow_dissector, [...SK_BUFF, 'bpf_flow_dissector']],
-  [ProgType.kprobe, PT_REGS],
-  [ProgType.tracepoint, ['__u64', 'u64']],
-  [ProgType.perf_event, ['bpf_perf_event_data', 'bpf_perf_event_data_kern']],
-  [ProgType.raw_tracepoint, ['bpf_raw_tracepoint_args', 'u64']],
-  [ProgType.raw_tracepoint_writable, ['bpf_raw_tracepoint_args', 'u64']],
-  [ProgType.cgroup_device, ['bpf_cgroup_dev_ctx']],
-  [ProgType.cgroup_sysctl, ['bpf_sysctl', 'bpf_sysctl_kern']],
-  [ProgType.cgroup_sockopt, ['bpf_sockopt', 'bpf_sockopt_kern']],
-  [ProgType.sk_reuseport, ['sk_reuseport_md', 'sk_reuseport_kern']],
-  [ProgType.sk_lookup, ['bpf_sk_lookup', 'bpf_sk_lookup_kern']],
-  [ProgType.lirc_mode2, ['__u32', 'u32']],
-  [ProgType.netfilter, ['bpf_nf_ctx']],
-]);
+const TAGS: ReadonlySet<string> = new Set(['ctx', 'trusted', 'untrusted', 'nonnull', 'nullable', 'arena']);
 
 /** Reads a function's arguments once. @throws Rejection where the BTF does not say enough. */
 export function prepareArgs(v: Verifier, index: number): readonly FuncArg[] {
@@ -98,36 +69,82 @@ class ArgReader {
     if (tags.length > 0 && !isGlobal) {
       v.reject(ERRNO.EOPNOTSUPP, `arg#${i} type tag is not supported in static functions`);
     }
+    if (tags.some((tag) => !TAGS.has(tag))) {
+      v.reject(ERRNO.EOPNOTSUPP, `arg#${i} has unsupported set of tags`);
+    }
     const type = plain(this.#btf, typeId);
     if (type.kind === 'ptr') return this.#readPointer(type.type, i, tags);
     if (tags.length > 0) v.invalid(`arg#${i} has pointer tag, but is not a pointer type`);
     if (isScalar(type)) return { kind: 'scalar', flags: 0, memSize: 0 };
-    return softInvalid(v, isGlobal, `Arg#${i} type ${kindText(type)} in ${name}() is not supported yet.`);
+    return softInvalid(
+      v,
+      isGlobal,
+      `Arg#${i} type ${kindText(type.kind)} in ${name}() is not supported yet.`,
+    );
   }
 
   #readPointer(pointee: number, i: number, tags: readonly string[]): FuncArg {
     const v: Verifier = this.#v;
-    if (tags.includes('ctx') || this.#isContext(pointee)) {
-      if (tags.some((tag) => tag !== 'ctx')) v.invalid(`arg#${i} has invalid combination of tags`);
+    const btf = this.#btf;
+    const invalidTags = (): never => v.invalid(`arg#${i} has invalid combination of tags`);
+    if (tags.includes('ctx') || isContextType(v.env.type, btf, pointee)) {
+      if (tags.some((tag) => tag !== 'ctx')) invalidTags();
+      if (tags.length > 0) checkContextTag(v, btf, pointee, i);
       return { kind: 'ctx', flags: 0, memSize: 0 };
     }
-    if (!this.#subprog.isGlobal) v.reject(ERRNO.EINVAL);
-    const other = tags.find((tag) => tag !== 'nonnull' && tag !== 'nullable');
-    if (other !== undefined) v.unsupported(`argument tag "${other}"`);
-    const target = this.#btf.type(this.#btf.skipModifiers(pointee));
-    if (
-      plain(this.#btf, pointee).kind === 'struct' &&
-      this.#btf.nameOf(this.#btf.skipModifiersAndTypedefs(pointee)) === 'bpf_dynptr'
-    ) {
+    if (isDynptr(plain(btf, pointee))) {
+      if (tags.length > 0) invalidTags();
       v.unsupported('dynptr');
     }
-    if (tags.includes('nullable')) v.invalid(`arg#${i} has invalid combination of tags`);
+    if (tags.includes('trusted')) {
+      if (tags.includes('nonnull')) invalidTags();
+      const flags = PTR_TRUSTED | (tags.includes('nullable') ? PTR_MAYBE_NULL : 0);
+      return { kind: 'btf', flags, memSize: 0, btfId: this.#kernelType(pointee, i) };
+    }
+    if (tags.includes('untrusted')) return this.#readUntrusted(pointee, i, tags);
+    if (tags.includes('arena')) v.unsupported('arena');
+    if (!this.#subprog.isGlobal) v.reject(ERRNO.EINVAL);
+    if (tags.includes('nullable')) invalidTags();
     const memSize = this.#sizeOf(pointee);
     if (memSize === undefined) {
-      const text = `('${kindText(target)} ${target.name}')`;
+      const target = btf.type(btf.skipModifiersAndTypedefs(pointee));
+      const text = `('${kindText(target.kind)} ${target.name}')`;
       v.invalid(`arg#${i} reference type${text} size cannot be determined: -22`);
     }
     return { kind: 'mem', flags: tags.includes('nonnull') ? 0 : PTR_MAYBE_NULL, memSize };
+  }
+
+  /** Whatever is passed: it is only read, and in a way that cannot fault. */
+  #readUntrusted(pointee: number, i: number, tags: readonly string[]): FuncArg {
+    const v: Verifier = this.#v;
+    if (tags.some((tag) => tag !== 'untrusted')) {
+      v.invalid(`arg#${i} untrusted cannot be combined with any other tags`);
+    }
+    const target = plain(this.#btf, pointee);
+    if (target.kind === 'void' || isScalar(target)) {
+      return { kind: 'mem', flags: MEM_RDONLY | PTR_UNTRUSTED, memSize: 0 };
+    }
+    const btfId = this.#kernelType(pointee, i);
+    const type = kernelBtf(v, 'argument of a global function').type(btfId);
+    if (!isComposite(type)) {
+      v.invalid(
+        `arg#${i} has type ${kindText(type.kind)} '${nameText('')}', but only struct or primitive types are allowed`,
+      );
+    }
+    return { kind: 'btf', flags: PTR_UNTRUSTED, memSize: 0, btfId };
+  }
+
+  /** The kernel's type of the same kind and name, flavours aside (`btf_get_ptr_to_btf_id`). */
+  #kernelType(pointee: number, i: number): number {
+    const v: Verifier = this.#v;
+    const { kind, name } = plain(this.#btf, pointee);
+    const what = `arg#${i} reference type('${kindText(kind)} ${nameText(name)}')`;
+    if (name === '') v.invalid(`${what} candidate matching error: -22`);
+    const kernel = kernelBtf(v, 'argument of a global function');
+    const found = kernel.idsByEssentialName(name).filter((id) => kernel.kindOf(id) === kind);
+    if (found.length === 0) v.reject(ERRNO.ENOENT, `${what} has no matches`);
+    if (found.length > 1) v.reject(ERRNO.ESRCH, `${what} is ambiguous`);
+    return found[0]!;
   }
 
   #sizeOf(id: number): number | undefined {
@@ -137,36 +154,12 @@ class ArgReader {
       return undefined;
     }
   }
-
-  #isContext(pointee: number): boolean {
-    const names = CONTEXT_NAMES.get(this.#v.progType);
-    if (names === undefined) return false;
-    for (let id = this.#btf.skipModifiers(pointee); ; ) {
-      const type = this.#btf.type(id);
-      if (names.includes(type.name)) return true;
-      if (type.kind !== 'typedef') return false;
-      id = this.#btf.skipModifiers(type.type);
-    }
-  }
 }
 
-const KIND_TEXT: Readonly<Record<string, string>> = {
-  void: 'UNKNOWN',
-  int: 'INT',
-  ptr: 'PTR',
-  array: 'ARRAY',
-  struct: 'STRUCT',
-  union: 'UNION',
-  enum: 'ENUM',
-  fwd: 'FWD',
-  typedef: 'TYPEDEF',
-  func: 'FUNC',
-  func_proto: 'FUNC_PROTO',
-  float: 'FLOAT',
-  enum64: 'ENUM64',
-};
-
-const kindText = ({ kind }: BtfType): string => KIND_TEXT[kind] ?? kind.toUpperCase();
+/** `struct bpf_dynptr`, or its declaration. */
+const isDynptr = (type: BtfType): boolean =>
+  type.name === 'bpf_dynptr' &&
+  (type.kind === 'struct' || type.kind === 'union' || (type.kind === 'fwd' && type.of === 'struct'));
 
 type TagIndex = Map<number, Map<number, string[]>>;
 const tagIndexes = new WeakMap<Btf, TagIndex>();

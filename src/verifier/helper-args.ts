@@ -6,14 +6,16 @@ import type { HelperArg, HelperArgKind, HelperProto } from '../abi/helper-protos
 import { helperText } from '../abi/helpers.js';
 import { MapType } from '../abi/map-types.js';
 import { checkAlignment } from './alignment.js';
-import { checkBtfArg, type PerCpuArg } from './btf/helper-arg.js';
+import { checkBtfArg, matchStruct, type PerCpuArg } from './btf/helper-arg.js';
 import type { Verifier } from './context.js';
+import { checkDynptrArg } from './dynptr/args.js';
+import { DYNPTR_LOCAL, DYNPTR_RINGBUF } from './dynptr/slots.js';
 import { mayAccessPacket, timerProblem } from './env/index.js';
 import { ERRNO } from './errno.js';
 import { checkFuncArgOffset, checkHelperMem, checkMemSize } from './helper-mem.js';
+import { checkFieldPointer } from './map-field.js';
 import type { MapView } from './map-view.js';
 import { markChainPrecision, markPrecisionBatch } from './precision.js';
-import { acquireLock, holdsLock, releaseLock } from './refs.js';
 import { isNullScalar, type Reg } from './reg.js';
 import { checkSrc } from './reg-access.js';
 import {
@@ -48,6 +50,7 @@ import {
 import { checkMapValue } from './region.js';
 import { constNumber, constUnsignedNumber, isConst, umaxNumber } from './scalar/index.js';
 import { FIELD } from './special-fields.js';
+import { PLAIN_LOCK, PLAIN_UNLOCK, processSpinLock } from './spin-lock.js';
 import type { RawAccess } from './stack.js';
 import { SLOT_SPILL, SLOT_ZERO } from './state.js';
 
@@ -133,7 +136,6 @@ export function checkHelperArg(v: Verifier, proto: HelperProto, index: number, m
     checkType(v, proto, kind, arg, reg, regno);
     checkFuncArgOffset(v, reg, regno, arg.release && kind !== 'dynptr');
   }
-  if (kind === 'dynptr') v.unsupported('dynptr');
   noteReference(v, arg, reg, regno, meta);
   checkKind(v, kind, arg, reg, regno, proto, index, meta);
 }
@@ -166,10 +168,20 @@ function checkType(
   if (arg.readOnly) type &= ~MEM_RDONLY;
   if (arg.nullable) type &= ~PTR_MAYBE_NULL;
   const expected = COMPATIBLE[kind];
-  if (!expected.includes(type)) {
-    v.denied(`R${regno} type=${regTypeText(reg.type)} expected=${expected.map(regTypeText).join(', ')}`);
-  }
+  if (!expected.includes(type)) refuseType(v, reg, regno, expected);
   if (baseType(reg.type) === PTR_TO_BTF_ID) checkBtfArg(v, proto, kind, arg, reg, regno);
+}
+
+/** A kernel structure as an argument of a global function that wants one. */
+export function checkBtfIdArg(v: Verifier, reg: Reg, regno: number, nullable: boolean, need: number): void {
+  const type = nullable ? reg.type & ~PTR_MAYBE_NULL : reg.type;
+  const expected = COMPATIBLE.btf_id;
+  if (!expected.includes(type)) refuseType(v, reg, regno, expected);
+  matchStruct(v, reg, regno, need, false);
+}
+
+function refuseType(v: Verifier, reg: Reg, regno: number, expected: readonly number[]): never {
+  return v.denied(`R${regno} type=${regTypeText(reg.type)} expected=${expected.map(regTypeText).join(', ')}`);
 }
 
 function noteReference(v: Verifier, arg: HelperArg, reg: Reg, regno: number, meta: CallMeta): void {
@@ -231,7 +243,7 @@ function checkKind(
       meta.subprog = reg.subprog;
       return;
     case 'spin_lock':
-      processSpinLock(v, reg, regno, proto.id === FUNC_SPIN_LOCK);
+      processSpinLock(v, reg, regno, proto.id === FUNC_SPIN_LOCK ? PLAIN_LOCK : PLAIN_UNLOCK);
       return;
     case 'timer':
       processTimer(v, reg, regno, meta);
@@ -242,6 +254,13 @@ function checkKind(
       return;
     case 'const_str':
       checkConstString(v, reg, regno);
+      return;
+    case 'dynptr':
+      checkDynptrArg(v, regno, v.insnIdx, {
+        uninit: arg.uninit,
+        readOnly: arg.readOnly,
+        type: arg.dynptr === undefined ? 0 : arg.dynptr === 'local' ? DYNPTR_LOCAL : DYNPTR_RINGBUF,
+      });
       return;
     case 'kptr_xchg_dest':
       v.unsupported(helperText(proto.id));
@@ -280,46 +299,15 @@ function constantKey(v: Verifier, reg: Reg, keySize: number): number {
   return constUnsignedNumber(spilled);
 }
 
-function processSpinLock(v: Verifier, reg: Reg, regno: number, isLock: boolean): void {
-  if (!isConst(reg)) {
-    v.invalid(`R${regno} doesn't have constant offset. bpf_spin_lock has to be at the constant offset`);
-  }
-  const map = reg.map!;
-  if (map.btf === undefined) {
-    v.invalid(`map '${map.name}' has to have BTF in order to use bpf_spin_lock`);
-  }
-  if (!map.has(FIELD.SPIN_LOCK)) v.invalid(`map '${map.name}' has no valid bpf_spin_lock`);
-  const at = constNumber(reg) + reg.off;
-  const offset = map.offsetOf(FIELD.SPIN_LOCK);
-  if (offset !== at) v.invalid(`off ${at} doesn't point to 'struct bpf_spin_lock' that is at ${offset}`);
-  const { state } = v;
-  if (isLock) {
-    if (state.activeLocks > 0) v.invalid('Locking two bpf_spin_locks are not allowed');
-    acquireLock(v, reg.id, map);
-    return;
-  }
-  if (state.activeLocks === 0) v.invalid('bpf_spin_unlock without taking a lock');
-  if (!holdsLock(state, reg.id, map)) v.invalid('bpf_spin_unlock of different lock');
-  releaseLock(state, reg.id, map);
-}
-
 function processTimer(v: Verifier, reg: Reg, regno: number, meta: CallMeta): void {
-  if (!isConst(reg)) {
-    v.invalid(`R${regno} doesn't have constant offset. bpf_timer has to be at the constant offset`);
-  }
-  const map = reg.map!;
-  if (map.btf === undefined) v.invalid(`map '${map.name}' has to have BTF in order to use bpf_timer`);
-  if (!map.has(FIELD.TIMER)) v.invalid(`map '${map.name}' has no valid bpf_timer`);
-  const at = constNumber(reg) + reg.off;
-  const offset = map.offsetOf(FIELD.TIMER);
-  if (offset !== at) v.invalid(`off ${at} doesn't point to 'struct bpf_timer' that is at ${offset}`);
+  checkFieldPointer(v, reg, regno, FIELD.TIMER);
   const problem = timerProblem(v.env);
   if (problem !== undefined) v.reject(problem.errno, problem.message);
   meta.mapUid = reg.mapUid;
-  meta.map = map;
+  meta.map = reg.map;
 }
 
-function checkConstString(v: Verifier, reg: Reg, regno: number): void {
+export function checkConstString(v: Verifier, reg: Reg, regno: number): void {
   const map = reg.map!;
   if (!map.isReadOnly) v.denied(`R${regno} does not point to a readonly map'`);
   if (!isConst(reg)) v.denied(`R${regno} is not a constant address'`);

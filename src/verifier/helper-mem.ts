@@ -42,6 +42,21 @@ import {
 import { isConst, sminNumber, umax, umaxNumber, umin, uminNumber } from './scalar/index.js';
 import { checkStackRangeInitialized, type RawAccess } from './stack.js';
 
+/** Program types whose context accesses are not rewritten (no `convert_ctx_access`). */
+const PLAIN_CONTEXTS: ReadonlySet<number> = new Set([
+  ProgType.kprobe,
+  ProgType.tracepoint,
+  ProgType.raw_tracepoint,
+  ProgType.raw_tracepoint_writable,
+  ProgType.cgroup_device,
+  ProgType.lirc_mode2,
+  ProgType.tracing,
+  ProgType.struct_ops,
+  ProgType.lsm,
+  ProgType.syscall,
+  ProgType.netfilter,
+]);
+
 /** Sizes from here on count as unbounded. */
 const MAX_VAR_SIZE = 1 << 29;
 
@@ -96,8 +111,8 @@ function checkOther(
   write: boolean,
   zeroAllowed: boolean,
 ): void {
-  // Only syscall programs have a context that helpers may be handed as plain memory.
-  if (reg.type === PTR_TO_CTX && v.progType === ProgType.syscall) {
+  // Contexts that are laid out as programs see them may be handed on as plain memory.
+  if (reg.type === PTR_TO_CTX && PLAIN_CONTEXTS.has(v.env.type)) {
     if (size > 0) checkMemAccess(v, v.insnIdx, regno, size - 1, 1, write, -1, false, false);
     else if (!zeroAllowed) v.reject(13);
     return;

@@ -12,9 +12,11 @@ import { parseArgs } from 'node:util';
 import { Btf } from '../../src/object/btf/index.js';
 import { verify } from '../../src/verifier/index.js';
 import { requestFromJson } from '../../src/verifier/raw-request.js';
+import { globalPrograms } from './btf-globals.js';
 import { argumentPrograms, formatPrograms, mapPrograms, type SweepProgram } from './btf-programs.js';
 import { walkPrograms } from './btf-walks.js';
 import { ask, type KernelAnswer, kernelRefusal } from './lib/kernel.js';
+import { btfOf } from './verdicts-judge.js';
 
 const { values } = parseArgs({
   options: {
@@ -53,7 +55,7 @@ const features = new Map<string, number>();
 function compare({ what, request }: SweepProgram, answer: KernelAnswer, vmlinux: Btf): void {
   counts.asked++;
   if (answer.verdict === 'accept') counts.accepted++;
-  const ours = verify(requestFromJson(request, () => undefined, { vmlinux }));
+  const ours = verify(requestFromJson(request, btfOf, { vmlinux }));
   if (ours.verdict === 'unsupported') {
     counts.unsupported++;
     features.set(ours.message, (features.get(ours.message) ?? 0) + 1);
@@ -81,6 +83,7 @@ function main(): void {
     arguments: () => argumentPrograms(vmlinux),
     maps: () => mapPrograms(),
     formats: () => formatPrograms(Number(values.seed)),
+    globals: () => globalPrograms(vmlinux, Number(values.seed), Number(values.walks)),
     walks: () => walkPrograms(vmlinux, Number(values.seed), Number(values.walks)),
   };
   for (const [name, make] of Object.entries(parts)) {

@@ -105,8 +105,8 @@ class Walk {
     return `${this.#lines.join('\n')}\nend: r0 = 0\nexit`;
   }
 
-  load(slot: number, struct: number): void {
-    this.#lines.push(`r7 = *(u64 *)(r1 + ${slot * 8})`);
+  load({ slot, struct, opening }: Start): void {
+    this.#lines.push(opening ?? `r7 = *(u64 *)(r1 + ${slot * 8})`);
     this.#types.set('r7', struct);
     if (this.#rng.chance(0.7)) this.#lines.push('if r7 == 0 goto end');
   }
@@ -183,6 +183,36 @@ interface Start {
   readonly target: Target;
   readonly slot: number;
   readonly struct: number;
+  /** How programs that are not attached by BTF come by a pointer, in r7. */
+  readonly opening?: string;
+}
+
+/** Contexts that hold kernel structures or sockets, and helpers that give them. */
+const OPENINGS: readonly (readonly [
+  type: keyof typeof ProgType,
+  attachType: number,
+  struct: string,
+  text: string,
+])[] = [
+  ['netfilter', AttachType.netfilter, 'nf_hook_state', 'r7 = *(u64 *)(r1 + 0)'],
+  ['netfilter', AttachType.netfilter, 'sk_buff', 'r7 = *(u64 *)(r1 + 8)'],
+  ['sched_cls', 0, 'sock_common', 'r7 = *(u64 *)(r1 + 168)'],
+  ['cgroup_skb', 0, 'sock_common', 'r7 = *(u64 *)(r1 + 168)'],
+  ['sock_ops', AttachType.cgroup_sock_ops, 'sock_common', 'r7 = *(u64 *)(r1 + 184)'],
+  ['sk_msg', AttachType.sk_msg_verdict, 'sock', 'r7 = *(u64 *)(r1 + 72)'],
+  ['sk_lookup', AttachType.sk_lookup, 'sock', 'r7 = *(u64 *)(r1 + 0)'],
+  ['raw_tracepoint', 0, 'task_struct', 'call 158\nr7 = r0'],
+  ['kprobe', 0, 'task_struct', 'call 158\nr7 = r0'],
+  ['perf_event', 0, 'task_struct', 'call 158\nr7 = r0'],
+  ['xdp', 0, 'task_struct', 'call 158\nr7 = r0'],
+];
+
+function openings(btf: Btf): Start[] {
+  return OPENINGS.flatMap(([type, attachType, name, opening]) => {
+    const struct = btf.findByName(name, 'struct');
+    const target = { name: `${type} ${opening}`, progType: ProgType[type], attachType, id: 0 };
+    return struct === undefined ? [] : [{ target, slot: 0, struct, opening }];
+  });
 }
 
 /** Arguments of attach points that point to structures. */
@@ -218,13 +248,17 @@ function protoOf(btf: Btf, target: Target): BtfType | undefined {
 export function* walkPrograms(btf: Btf, seed: number, count: number): Generator<SweepProgram> {
   const starts = startsOf(btf);
   // tracepoints are many and alike; the others get their share
-  const others = starts.filter(({ target }) => target.attachType !== AttachType.trace_raw_tp);
+  const others = [
+    ...starts.filter(({ target }) => target.attachType !== AttachType.trace_raw_tp),
+    ...openings(btf),
+  ];
   for (let n = 0; n < count; n++) {
     const rng = new Rng(seed * 1_000_003 + n);
-    const { target, slot, struct } = rng.pick(rng.chance(0.4) ? others : starts);
+    const start = rng.pick(rng.chance(0.4) ? others : starts);
+    const { target } = start;
     const walk = new Walk(btf, rng);
-    walk.load(slot, struct);
-    const steps = rng.range(1, 8);
+    walk.load(start);
+    const steps = rng.range(1, 10);
     for (let i = 0; i < steps; i++) walk.step();
     const text = walk.text();
     const license = rng.chance(0.02) ? 'Proprietary' : 'GPL';

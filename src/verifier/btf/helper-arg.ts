@@ -83,13 +83,16 @@ function checkStruct(v: Verifier, proto: HelperProto, arg: HelperArg, reg: Reg, 
     v.denied(`Possibly NULL pointer passed to helper arg${regno}`);
   }
   if (proto.name === 'kptr_xchg') return;
-  const struct = arg.struct ?? 'sock_common';
-  const kernel = kernelBtf(v, `struct ${struct}`);
-  const need = kernelStruct(v, struct);
+  matchStruct(v, reg, regno, kernelStruct(v, arg.struct ?? 'sock_common'), strict);
+}
+
+/** A pointer to kernel structure `need`, or to one that begins with it unless `strict`. */
+export function matchStruct(v: Verifier, reg: Reg, regno: number, need: BtfTypeId, strict: boolean): void {
+  const kernel = kernelBtf(v, 'pointer to a kernel structure as an argument');
   const btf = reg.btf!;
   const log = (line: string): void => v.error(line);
   if (structIdsMatch(btf, reg.btfId, reg.off, kernel, need, strict, !isAlloc(reg.type), log)) return;
-  v.denied(`R${regno} is of type ${btf.nameOf(reg.btfId)} but ${struct} is expected`);
+  v.denied(`R${regno} is of type ${btf.nameOf(reg.btfId)} but ${kernel.nameOf(need)} is expected`);
 }
 
 /** R0 points to the kernel structure that the prototype names. */
