@@ -35,6 +35,8 @@ export interface ProgStats {
   instructions: number;
   /** Runs that a recursion guard suppressed (`bpf_prog_info.recursion_misses`). */
   misses: number;
+  /** Runs that any guard suppressed, counted by the kernel or not. */
+  skipped: number;
 }
 
 /** Whether what a descriptor stands for is a program. */

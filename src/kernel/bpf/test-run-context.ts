@@ -9,7 +9,7 @@ import { MAX_TRACE_SIZE, MAX_TRACING_ARGS } from '../../abi/context/tracing.js';
 import { ProgType, progTypeName } from '../../abi/prog-types.js';
 import { SyscallError } from '../errors.js';
 import type { CallchainInput } from '../events/callchain.js';
-import type { Kernel } from '../kernel.js';
+import type { Machine } from '../machine.js';
 import type { BpfProg } from './prog.js';
 import { runProg } from './run-prog.js';
 import { contextBytes, requireInput, type TestRunAttr, type TestRunResult } from './test-run-types.js';
@@ -36,7 +36,7 @@ const ONCE: readonly ProgType[] = [
   ProgType.syscall,
 ];
 
-export function testRunContext(kernel: Kernel, prog: BpfProg, attr: TestRunAttr): TestRunResult {
+export function testRunContext(kernel: Machine, prog: BpfProg, attr: TestRunAttr): TestRunResult {
   const { type } = prog;
   const { repeat = 0 } = attr;
   requireInput(repeat <= 1 || !ONCE.includes(type), prog, `${progTypeName(type)} programs do not repeat`);
@@ -121,7 +121,7 @@ function dataFields(layout: ContextLayout | undefined): [string, string] | [unde
 }
 
 /** Infrared decoders get a stream: every four bytes of the context are a sample, and the program runs on each. */
-export function testRunSamples(kernel: Kernel, prog: BpfProg, attr: TestRunAttr): TestRunResult {
+export function testRunSamples(kernel: Machine, prog: BpfProg, attr: TestRunAttr): TestRunResult {
   const samples = attr.ctxIn ?? new Uint8Array(0);
   if (samples.length === 0 || samples.length % 4 !== 0) {
     throw SyscallError.of('EINVAL', `${samples.length} bytes are no samples of 4 bytes`, {

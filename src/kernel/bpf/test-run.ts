@@ -4,7 +4,7 @@
  */
 import { ProgType, progTypeName } from '../../abi/prog-types.js';
 import { SyscallError, UnsupportedError } from '../errors.js';
-import type { Kernel } from '../kernel.js';
+import type { Machine } from '../machine.js';
 import { testRunSkb } from '../net/test-run-skb.js';
 import { testRunXdp } from '../net/test-run-xdp.js';
 import type { BpfProg } from './prog.js';
@@ -38,7 +38,7 @@ const REFUSED: readonly ProgType[] = [
 ];
 
 /** Throws `SyscallError` for input that Linux refuses, `ProgramFaultError` when the program is stopped. */
-export function testRun(kernel: Kernel, prog: BpfProg, attr: TestRunAttr): TestRunResult {
+export function testRun(kernel: Machine, prog: BpfProg, attr: TestRunAttr): TestRunResult {
   const { type } = prog;
   if (REFUSED.includes(type)) {
     const what = `running programs of type ${progTypeName(type)} is not supported`;

@@ -8,7 +8,7 @@ import type { BpfProg } from '../bpf/prog.js';
 import { runProg } from '../bpf/run-prog.js';
 import { contextBytes, requireInput, type TestRunAttr, type TestRunResult } from '../bpf/test-run-types.js';
 import { SyscallError } from '../errors.js';
-import type { Kernel } from '../kernel.js';
+import type { Machine } from '../machine.js';
 import { MAX_LINEAR, SkBuff } from './skb.js';
 import { ETH_HLEN } from './xdp.js';
 
@@ -46,7 +46,7 @@ const SETTABLE: readonly string[] = [
 /** What the context shows afterwards. */
 const SHOWN: readonly string[] = [...SETTABLE.filter((name) => name !== 'gso_size'), 'gso_size'];
 
-export function testRunSkb(kernel: Kernel, prog: BpfProg, attr: TestRunAttr): TestRunResult {
+export function testRunSkb(kernel: Machine, prog: BpfProg, attr: TestRunAttr): TestRunResult {
   const frame = attr.dataIn ?? new Uint8Array(0);
   requireInput(frame.length >= ETH_HLEN, prog, `a packet has at least ${ETH_HLEN} bytes`);
   requireInput(

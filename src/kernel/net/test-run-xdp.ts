@@ -7,7 +7,7 @@ import type { BpfProg } from '../bpf/prog.js';
 import { runProg } from '../bpf/run-prog.js';
 import { contextBytes, requireInput, type TestRunAttr, type TestRunResult } from '../bpf/test-run-types.js';
 import { SyscallError } from '../errors.js';
-import type { Kernel } from '../kernel.js';
+import type { Machine } from '../machine.js';
 import { ETH_HLEN, metadataLengthOk, PAGE_SIZE, XDP_PACKET_HEADROOM, XDP_TAILROOM, XdpBuff } from './xdp.js';
 
 /** Fragments that a packet may have (MAX_SKB_FRAGS). */
@@ -47,7 +47,7 @@ function readContext(prog: BpfProg, ctxIn: Uint8Array | undefined, dataSize: num
   return { metaLength, linearLength: end, ifindex: ifindex || LOOPBACK_IFINDEX, rxQueue };
 }
 
-export function testRunXdp(kernel: Kernel, prog: BpfProg, attr: TestRunAttr): TestRunResult {
+export function testRunXdp(kernel: Machine, prog: BpfProg, attr: TestRunAttr): TestRunResult {
   const data = attr.dataIn ?? new Uint8Array(0);
   const chained =
     prog.expectedAttachType === AttachType.xdp_devmap || prog.expectedAttachType === AttachType.xdp_cpumap;

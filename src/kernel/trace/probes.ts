@@ -7,14 +7,31 @@ import type { Flow } from '../sched/flow.js';
 /** An argument or a tracepoint's field: a number, an address, or text for a string field. */
 export type ProbeArg = number | bigint | string;
 
-/** Runs at a function's entry (`result` undefined) or exit, or at a tracepoint. */
-export type ProbeHandler = (args: readonly ProbeArg[], result: ProbeArg | undefined) => Flow<void>;
+/**
+ * Runs at a function's entry (`result` undefined) or exit, or at a tracepoint. `raw`: a tracepoint's own arguments, where
+ * they are not the fields of its record.
+ */
+export type ProbeHandler = (
+  args: readonly ProbeArg[],
+  result: ProbeArg | undefined,
+  raw?: readonly ProbeArg[],
+) => Flow<void>;
+
+/** Runs at a function's entry, and says what is to run at its exit. */
+export type AroundHandler = (
+  args: readonly ProbeArg[],
+) => Flow<((result: ProbeArg) => Flow<void>) | undefined>;
+
+/** Runs in front of a function; another result than 0 takes the place of the function. */
+export type ModifyHandler = (args: readonly ProbeArg[]) => Flow<ProbeArg>;
 
 /** A function of the kernel, or a tracepoint (`subsystem:event`), which has entry handlers only. */
 export class ProbePoint {
   /** Changed only by whoever attaches. */
   readonly entry: ProbeHandler[] = [];
   readonly exit: ProbeHandler[] = [];
+  readonly around: AroundHandler[] = [];
+  readonly modify: ModifyHandler[] = [];
 
   constructor(
     readonly name: string,
@@ -23,12 +40,23 @@ export class ProbePoint {
 
   /** Whether anything is attached: plain code has to take the way through flows then. */
   get armed(): boolean {
-    return this.entry.length + this.exit.length > 0;
+    return this.entry.length + this.exit.length + this.around.length + this.modify.length > 0;
   }
 
   /** Registers a handler; call the result to take it away again. */
   attach(where: 'entry' | 'exit', handler: ProbeHandler): () => void {
-    const list = this[where];
+    return this.add(this[where], handler);
+  }
+
+  attachAround(handler: AroundHandler): () => void {
+    return this.add(this.around, handler);
+  }
+
+  attachModify(handler: ModifyHandler): () => void {
+    return this.add(this.modify, handler);
+  }
+
+  private add<T>(list: T[], handler: T): () => void {
     list.push(handler);
     this.owner.armed++;
     return () => {
@@ -70,16 +98,36 @@ export function* inFunction<T extends ProbeArg>(
 ): Flow<T> {
   calls.push(fn.name);
   try {
+    if (!fn.armed) return yield* body();
     for (const handler of [...fn.entry]) yield* handler(args, undefined);
-    const result = yield* body();
+    const exits: ((result: ProbeArg) => Flow<void>)[] = [];
+    for (const handler of [...fn.around]) {
+      const exit = yield* handler(args);
+      if (exit !== undefined) exits.unshift(exit);
+    }
+    const result = (yield* modified(fn, args)) ?? (yield* body());
     for (const handler of [...fn.exit]) yield* handler(args, result);
-    return result;
+    for (const exit of exits) yield* exit(result);
+    return result as T;
   } finally {
     calls.pop();
   }
 }
 
-/** A tracepoint fires. */
-export function* firePoint(tp: ProbePoint, fields: readonly ProbeArg[]): Flow<void> {
-  for (const handler of [...tp.entry]) yield* handler(fields, undefined);
+/** The first result other than 0 of the functions in front of it. */
+function* modified(fn: ProbePoint, args: readonly ProbeArg[]): Flow<ProbeArg | undefined> {
+  for (const handler of [...fn.modify]) {
+    const result = yield* handler(args);
+    if (result !== 0 && result !== 0n) return result;
+  }
+  return undefined;
+}
+
+/** A tracepoint fires: the fields of its record, and its arguments where those are others. */
+export function* firePoint(
+  tp: ProbePoint,
+  fields: readonly ProbeArg[],
+  raw: readonly ProbeArg[] = fields,
+): Flow<void> {
+  for (const handler of [...tp.entry]) yield* handler(fields, undefined, raw);
 }

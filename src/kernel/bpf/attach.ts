@@ -1,0 +1,168 @@
+/**
+ * BPF_LINK_CREATE and its older kin: puts a program where its target says, and gives the link that keeps it there. What
+ * the program then runs in, and who guards it, is the attach point's affair.
+ */
+import { AttachType, attachTypeName } from '../../abi/attach-types.js';
+import { ProgType } from '../../abi/prog-types.js';
+import type { Cgroups } from '../cgroup/attach.js';
+import { SyscallError } from '../errors.js';
+import type { PerfEvents } from '../events/perf-event.js';
+import type { NetDevices } from '../net/attach-device.js';
+import type { NetHooks } from '../net/attach-hooks.js';
+import type { Tracing } from '../trace/bpf-trace.js';
+import { fullEventName } from '../trace/event-names.js';
+import { attachKprobe, attachKretprobe, attachMulti } from '../trace/kprobe.js';
+import type { ProbePoint } from '../trace/probes.js';
+import type { Tracepoints } from '../trace/tracepoint.js';
+import type { Uprobes } from '../trace/uprobe.js';
+import { type AttachTarget, parseTarget, targetText } from './attach-target.js';
+import { BpfLink } from './link.js';
+import type { BpfProg } from './prog.js';
+import { attachTrampoline } from './trampoline.js';
+
+/** Everything that programs can be attached to. */
+export interface AttachPoints {
+  readonly tracing: Tracing;
+  readonly tracepoints: Tracepoints;
+  readonly uprobes: Uprobes;
+  readonly perf: PerfEvents;
+  readonly devices: NetDevices;
+  readonly cgroups: Cgroups;
+  readonly hooks: NetHooks;
+}
+
+export class Attacher {
+  /** In the order in which they were made; detached ones too. */
+  readonly links: BpfLink[] = [];
+  /** Functions that somebody has said exist, beside those of the kernel's types. */
+  private readonly declared = new Set<string>();
+
+  constructor(private readonly points: AttachPoints) {}
+
+  /** Says that there is a function of this name, to be called by `callFunction`. */
+  declareFunction(name: string): void {
+    this.declared.add(name);
+  }
+
+  /** Throws `SyscallError` for a target that is not there, `UnsupportedError` for one that cannot be simulated. */
+  attach(prog: BpfProg, target?: AttachTarget | string): BpfLink {
+    const where = target === undefined || typeof target === 'string' ? parseTarget(prog, target) : target;
+    const link = new BpfLink(this.links.length + 1, prog, targetText(where));
+    link.hold(this.put(link, where));
+    this.links.push(link);
+    return link;
+  }
+
+  private put(link: BpfLink, target: AttachTarget): () => void {
+    const { tracing, tracepoints, uprobes, perf, devices, cgroups, hooks } = this.points;
+    const { prog } = link;
+    requireType(prog, target);
+    switch (target.kind) {
+      case 'kprobe':
+        return attachKprobe(tracing, link, this.fn(prog, target.fn));
+      case 'kretprobe':
+        return attachKretprobe(tracing, link, this.fn(prog, target.fn));
+      case 'kprobe.multi':
+      case 'kretprobe.multi': {
+        const exit = target.kind === 'kretprobe.multi';
+        return attachMulti(tracing, link, this.matching(prog, target.fns), exit);
+      }
+      case 'uprobe':
+      case 'uretprobe':
+        return uprobes.attach(link, target.place, target.kind === 'uretprobe');
+      case 'tracepoint':
+        return tracepoints.attach(link, this.event(prog, target.event));
+      case 'raw_tp':
+        return tracepoints.attachRaw(link, this.event(prog, target.event));
+      case 'function':
+        return attachTrampoline(tracing, link, this.fn(prog, target.fn));
+      case 'lsm':
+        return attachTrampoline(tracing, link, this.fn(prog, `bpf_lsm_${target.hook}`));
+      case 'perf_event':
+        return perf.attach(link, target);
+      case 'xdp':
+        return devices.attachXdp(prog, devices.get(target.device));
+      case 'tc':
+        return devices.attachTc(prog, devices.get(target.device), target.hook);
+      case 'cgroup':
+        return cgroups.attach(prog, cgroups.make(target.path), cgroupType(prog));
+      default:
+        return hooks.attach(link, target);
+    }
+  }
+
+  /** A function of the kernel: one of its types', one that the simulation runs through, or a declared one. */
+  private fn(prog: BpfProg, name: string): ProbePoint {
+    const { kernel } = this.points.tracing;
+    const { probes } = kernel.sched;
+    const { btf } = kernel;
+    const there =
+      btf === undefined ||
+      btf.findByName(name, 'func') !== undefined ||
+      probes.names().includes(name) ||
+      this.declared.has(name);
+    if (there && /^[A-Za-z_.][\w.]*$/.test(name)) return probes.point(name);
+    throw SyscallError.of('ENOENT', `the kernel has no function ${name}`, { symbol: prog.name });
+  }
+
+  private matching(prog: BpfProg, patterns: readonly string[]): ProbePoint[] {
+    const { probes } = this.points.tracing.kernel.sched;
+    const points = patterns.flatMap((pattern) => {
+      if (!pattern.includes('*')) return [this.fn(prog, pattern)];
+      const matches = new RegExp(`^${pattern.replaceAll('*', '.*')}$`);
+      const names = [...new Set([...probes.names(), ...this.declared])];
+      return names
+        .filter((name) => !name.includes(':') && matches.test(name))
+        .map((name) => probes.point(name));
+    });
+    if (points.length > 0) return points;
+    throw SyscallError.of('ENOENT', `no function matches ${patterns.join(',')}`, { symbol: prog.name });
+  }
+
+  private event(prog: BpfProg, name: string): ProbePoint {
+    const { probes } = this.points.tracing.kernel.sched;
+    if (/^\w+(:\w+)?$/.test(name)) return probes.point(fullEventName(name, probes.names()));
+    throw SyscallError.of('ENOENT', `"${name}" names no tracepoint`, { symbol: prog.name });
+  }
+}
+
+/** The types of programs that a target takes. */
+const TYPES: Readonly<Record<AttachTarget['kind'], readonly ProgType[]>> = {
+  kprobe: [ProgType.kprobe],
+  kretprobe: [ProgType.kprobe],
+  'kprobe.multi': [ProgType.kprobe],
+  'kretprobe.multi': [ProgType.kprobe],
+  uprobe: [ProgType.kprobe],
+  uretprobe: [ProgType.kprobe],
+  tracepoint: [ProgType.tracepoint],
+  raw_tp: [ProgType.raw_tracepoint, ProgType.raw_tracepoint_writable, ProgType.tracing],
+  function: [ProgType.tracing],
+  lsm: [ProgType.lsm],
+  perf_event: [ProgType.perf_event],
+  xdp: [ProgType.xdp],
+  tc: [ProgType.sched_cls, ProgType.sched_act],
+  cgroup: [
+    ProgType.cgroup_skb,
+    ProgType.cgroup_sock,
+    ProgType.cgroup_sock_addr,
+    ProgType.cgroup_device,
+    ProgType.cgroup_sysctl,
+    ProgType.cgroup_sockopt,
+    ProgType.sock_ops,
+  ],
+  netns: [ProgType.sk_lookup, ProgType.flow_dissector, ProgType.netfilter],
+  iter: [ProgType.tracing],
+};
+
+function requireType(prog: BpfProg, target: AttachTarget): void {
+  if (TYPES[target.kind].includes(prog.type)) return;
+  throw SyscallError.of('EINVAL', `the program's type does not go with ${targetText(target)}`, {
+    symbol: prog.name,
+  });
+}
+
+/** What the program expects; a `cgroup/skb` program that expects nothing goes on the way in. */
+function cgroupType(prog: BpfProg): AttachType {
+  if (attachTypeName(prog.expectedAttachType).startsWith('cgroup')) return prog.expectedAttachType;
+  return AttachType.cgroup_inet_ingress;
+}

@@ -1,0 +1,149 @@
+/**
+ * Programs on control groups, and the hooks that run them: a group's own, then those of the groups above it. A program
+ * that returns 0 refuses. Models kernel/bpf/cgroup.c (`bpf_prog_run_array_cg`); links attach with BPF_F_ALLOW_MULTI.
+ */
+import { type AttachType, attachTypeName } from '../../abi/attach-types.js';
+import { CGROUP_DEV_CTX, SOCK_ADDR, SOCKOPT, SYSCTL } from '../../abi/context/cgroup.js';
+import type { ContextLayout } from '../../abi/context/layout.js';
+import { SOCK } from '../../abi/context/skb.js';
+import { Errno } from '../../abi/errno.js';
+import type { Region } from '../../vm/index.js';
+import type { BpfProg } from '../bpf/prog.js';
+import { pin, unpin } from '../bpf/recursion.js';
+import { type EventStart, runProgFlow } from '../bpf/run-prog.js';
+import { SyscallError, UnsupportedError } from '../errors.js';
+import type { Machine } from '../machine.js';
+import type { Flow } from '../sched/flow.js';
+import type { Task } from '../sched/task.js';
+import type { ContextMemory } from '../trace/context-memory.js';
+import { Cgroup } from './cgroup.js';
+
+/** Fields of a context by name. */
+export type ContextFields = Readonly<Record<string, number | bigint>>;
+
+/** What the programs of a hook left: 0 or a negative errno, and the context. */
+export interface HookResult {
+  readonly errno: number;
+  readonly fields: Readonly<Record<string, number>>;
+  /** The buffer between the context's pointers, where it has one. */
+  readonly data?: Uint8Array;
+}
+
+const ROOT_ID = 1n;
+
+export class Cgroups {
+  readonly root: Cgroup;
+  private readonly byPath = new Map<string, Cgroup>();
+  private readonly members = new WeakMap<Task, Cgroup>();
+  private readonly progs = new Map<Cgroup, Map<AttachType, BpfProg[]>>();
+
+  constructor(
+    private readonly kernel: Machine,
+    private readonly memory: ContextMemory,
+  ) {
+    this.root = new Cgroup(kernel, ROOT_ID);
+    this.byPath.set('/', this.root);
+  }
+
+  /** The group of an absolute path; it and those above it are made where they are missing. */
+  make(path: string): Cgroup {
+    const parts = path.split('/').filter((part) => part !== '');
+    if (!path.startsWith('/')) throw SyscallError.of('ENOENT', `${path} is no path of a control group`);
+    let group = this.root;
+    for (let i = 0; i < parts.length; i++) {
+      const name = `/${parts.slice(0, i + 1).join('/')}`;
+      const known = this.byPath.get(name);
+      const next = known ?? new Cgroup(this.kernel, ROOT_ID + BigInt(this.byPath.size), group);
+      this.byPath.set(name, next);
+      group = next;
+    }
+    return group;
+  }
+
+  /** Moves a task into a group. */
+  join(task: Task, group: Cgroup): void {
+    this.members.set(task, group);
+  }
+
+  of(task: Task): Cgroup {
+    return this.members.get(task) ?? this.root;
+  }
+
+  attach(prog: BpfProg, group: Cgroup, type: AttachType): () => void {
+    const types = this.progs.get(group) ?? new Map<AttachType, BpfProg[]>();
+    this.progs.set(group, types);
+    const list = types.get(type) ?? [];
+    types.set(type, list);
+    list.push(prog);
+    return () => {
+      list.splice(list.indexOf(prog), 1);
+    };
+  }
+
+  /** Programs that an event in a group runs, in order. */
+  effective(group: Cgroup, type: AttachType): BpfProg[] {
+    const found: BpfProg[] = [];
+    for (let at: Cgroup | undefined = group; at !== undefined; at = at.parent) {
+      found.push(...(this.progs.get(at)?.get(type) ?? []));
+    }
+    return found;
+  }
+
+  /** bpf_prog_run_array_cg: 0, or -EPERM where a program returned 0. */
+  *run(progs: readonly BpfProg[], start: EventStart): Flow<number> {
+    const { sched } = this.kernel;
+    let retval = 0;
+    pin(sched, 'bpf_prog_run_array_cg');
+    sched.current.rcuDepth++;
+    for (const prog of progs) {
+      const { r0 } = yield* runProgFlow(this.kernel, prog, start);
+      if ((r0 & 1n) === 0n && retval === 0) retval = -Errno.EPERM;
+    }
+    sched.current.rcuDepth--;
+    unpin(sched);
+    yield* sched.resched();
+    return retval;
+  }
+
+  /** An event that concerns the current task: what its group's programs of a type make of the context. */
+  *hook(type: AttachType, given: ContextFields, data?: Uint8Array): Flow<HookResult> {
+    const { kernel, memory } = this;
+    const layout = layoutOf(type);
+    const progs = this.effective(this.of(kernel.sched.current), type);
+    const context = memory.take(Math.max(layout.size, 8));
+    const buffer = data === undefined ? undefined : memory.take(Math.max(data.length, 1));
+    if (buffer !== undefined) buffer.bytes.set(data!);
+    const pointers = buffer === undefined ? {} : pointersTo(buffer, data!.length);
+    memory.putFields(context, layout, { ...given, ...pointers });
+    const errno = progs.length === 0 ? 0 : yield* this.run(progs, { args: [context.address] });
+    const fields = read(layout, context);
+    const after = buffer?.bytes.slice(0, Math.min(data!.length, fields.optlen ?? data!.length));
+    memory.give(context);
+    if (buffer !== undefined) memory.give(buffer);
+    return { errno, fields, ...(after !== undefined && { data: after }) };
+  }
+}
+
+function pointersTo(buffer: Region, length: number): ContextFields {
+  return { optval: buffer.address, optval_end: buffer.address + BigInt(length) };
+}
+
+/** 32-bit fields by name; of an array, its first element. */
+function read(layout: ContextLayout, context: Region): Record<string, number> {
+  const view = new DataView(context.bytes.buffer, context.bytes.byteOffset);
+  const fields: Record<string, number> = {};
+  for (const { name, offset, size } of layout.fields)
+    if (size === 4) fields[name] = view.getUint32(offset, true);
+  return fields;
+}
+
+/** The context of an attach type's programs. */
+function layoutOf(type: AttachType): ContextLayout {
+  const name = attachTypeName(type);
+  if (name === 'cgroup_device') return CGROUP_DEV_CTX;
+  if (name === 'cgroup_sysctl') return SYSCTL;
+  if (name.endsWith('sockopt')) return SOCKOPT;
+  if (/sock_create|sock_release|post_bind/.test(name)) return SOCK;
+  if (/bind|connect|sendmsg|recvmsg|peername|sockname/.test(name)) return SOCK_ADDR;
+  throw new UnsupportedError('UNSUPPORTED_ATTACH', `control groups have no hook ${name} here`);
+}
