@@ -37,10 +37,12 @@ import { Rejection, Unsupported } from './verdict.js';
 
 /** An argument of a function as its BTF describes it. */
 export interface FuncArg {
-  readonly kind: 'scalar' | 'ctx' | 'mem';
+  readonly kind: 'scalar' | 'ctx' | 'mem' | 'btf';
   /** Flags of the pointer's type. */
   readonly flags: number;
   readonly memSize: number;
+  /** Structure of the kernel that a `btf` argument points to. */
+  readonly btfId?: number;
 }
 
 export class Subprog {

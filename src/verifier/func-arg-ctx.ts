@@ -76,7 +76,10 @@ export function isContextType(progType: number, btf: Btf, pointee: BtfTypeId): b
   const type = bare(btf, pointee);
   if (type.kind !== 'struct' && type.kind !== 'union') return false;
   const wanted = CONTEXTS.get(progType);
-  return wanted !== undefined && (type.name === wanted || type.name === PROJECTIONS.get(wanted));
+  if (wanted === undefined) return false;
+  // a structure that bears the typedef's name will do
+  if (progType === ProgType.kprobe && type.name === PT_REGS) return true;
+  return type.name === wanted || type.name === PROJECTIONS.get(wanted);
 }
 
 /** Refuses an argument that is tagged as the context and has a type that cannot be it. `i`: its number, from 0. */
