@@ -1,8 +1,9 @@
 /**
  * Maps and attach types against the running kernel, run by hand:
  *
- *     npx tsx test/oracle/map-sweep.ts
+ *     npm run oracle:maps [-- --type NAME… --ops N --seconds N --seed N]
  *
+ * Random operations on every map type (`map-ops.ts`, which the options are for); without `--type` also the tables:
  * Every map type with every helper that takes a map; every map type in every program type, sleepable and not; every
  * attach type with every program type. Loads programs and creates maps only; says so where `bpf()` is refused.
  */
@@ -22,6 +23,7 @@ import {
 import { complaint, request, type SweepEnv, sweepEnvs } from './lib/env.js';
 import { ask, kernelRefusal } from './lib/kernel.js';
 import { fetchObject, loadMap, MAPS, PLAIN, prologue, RODATA, satisfy } from './lib/probe-setup.js';
+import { compareMapOps } from './map-ops.js';
 
 class Tally {
   asked = 0;
@@ -146,6 +148,8 @@ function attachTypes(tally: Tally): void {
 const refusal = kernelRefusal();
 if (refusal !== undefined) {
   console.log(`map-sweep: SKIPPED, ${refusal}`);
+} else if (process.argv.some((arg) => arg.startsWith('--type') || arg.startsWith('--only'))) {
+  process.exitCode = (await compareMapOps()) === 0 ? 0 : 1;
 } else {
   const tally = new Tally();
   const known = new Set(MAPS.map(({ type }) => type));
@@ -157,5 +161,6 @@ if (refusal !== undefined) {
     `map-sweep: ${tally.asked} comparisons, ${tally.differ} differ, ${tally.other} refused for another reason first; ` +
       `map types not made: ${missing.map(mapTypeName).join(' ')}`,
   );
-  process.exitCode = tally.differ === 0 ? 0 : 1;
+  const differing = await compareMapOps();
+  process.exitCode = tally.differ + differing === 0 ? 0 : 1;
 }

@@ -36,6 +36,10 @@ export class HashOfMapsMap extends HashMap {
     return -Errno.EINVAL;
   }
 
+  override sysLookupAndDelete(): number {
+    return -Errno.ENOTSUPP;
+  }
+
   override sysUpdate(key: number, value: number, flags: number): number {
     const map = mapFromFd(this.host, this.memory.view.getInt32(value, true));
     return typeof map === 'number' ? map : this.setMap(key, map, flags, value);

@@ -85,7 +85,7 @@ export class LocalStorageMap extends BpfMap {
     this.elems.delete(owner);
     this.dropFields(this.pool.valueAt(elem));
     this.pool.give(elem);
-    if (owner instanceof Sock) owner.uncharge(this.charge(owner, false));
+    if (this.charges(owner)) owner.uncharge(this.charge(owner, false));
     return 0;
   }
 
@@ -108,6 +108,8 @@ export class LocalStorageMap extends BpfMap {
   override sysUpdate(key: number, value: number, flags: number): number {
     const owner = this.ownerOf(key);
     if (typeof owner === 'number') return owner;
+    // Inodes have room for storages only where the BPF security module keeps some.
+    if (this.type === MapType.inode_storage && !this.host.bpfLsm) return -Errno.EBADF;
     if (!updateFlagsOk(flags)) return -Errno.EINVAL;
     const lock = (flags & UpdateFlag.BPF_F_LOCK) !== 0;
     if (lock && (this.record === undefined || this.record.spinLock < 0)) return -Errno.EINVAL;
@@ -138,15 +140,20 @@ export class LocalStorageMap extends BpfMap {
   /** A new element takes an old one's place, which readers may still hold. */
   private store(owner: object, value: number): number {
     const old = this.elems.get(owner);
-    if (owner instanceof Sock && !owner.charge(this.charge(owner, true))) return -Errno.ENOMEM;
+    if (this.charges(owner) && !owner.charge(this.charge(owner, true))) return -Errno.ENOMEM;
     const elem = this.pool.take();
     const at = this.pool.valueAt(elem);
     this.memory.u8.fill(0, at, at + roundUp8(this.valueSize));
     if (value !== 0) this.copyValue(at, value);
     if (old !== undefined) this.remove(owner);
     this.elems.set(owner, elem);
-    if (owner instanceof Sock) owner.storages++;
+    if (this.charges(owner)) owner.storages++;
     return 0;
+  }
+
+  /** Sockets pay for what hangs on them. */
+  private charges(owner: object): owner is Sock {
+    return this.type === MapType.sk_storage && owner instanceof Sock;
   }
 
   /** Bytes that a socket pays for an element; the first and the last carry the storage itself. */
@@ -157,12 +164,19 @@ export class LocalStorageMap extends BpfMap {
   }
 
   /** What the key's descriptor stands for, or a negative errno. */
-  private ownerOf(key: number): StorageOwner | number {
+  private ownerOf(key: number): object | number {
     const fd = this.memory.view.getInt32(key, true);
     if (this.type === MapType.sk_storage) return sockFromFd(this.host, fd);
     const file = this.host.files.get(fd);
+    if (this.type === MapType.inode_storage) return file === undefined ? -Errno.EBADF : inodeOf(file);
     if (file instanceof Task && this.type === MapType.task_storage) return file;
-    if (file instanceof Inode && this.type === MapType.inode_storage) return file;
     return file instanceof Cgroup && this.type === MapType.cgrp_storage ? file : -Errno.EBADF;
   }
+}
+
+/** Maps, programs, events and the like share one inode; a socket stands for its own. */
+const ANONYMOUS = {};
+
+function inodeOf(file: object): object {
+  return file instanceof Inode || file instanceof Sock || file instanceof Cgroup ? file : ANONYMOUS;
 }

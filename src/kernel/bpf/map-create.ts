@@ -6,7 +6,7 @@ import { MapFlag } from '../../abi/map-flags.js';
 import { MapType, mapTypeName } from '../../abi/map-types.js';
 import { findSpecialFields } from '../../verifier/special-fields.js';
 import { VmMemoryError } from '../../vm/index.js';
-import { SyscallError, UnsupportedError } from '../errors.js';
+import { SyscallError } from '../errors.js';
 import { type BtfRecord, fieldProblem, recordOf, recordProblem } from './btf-record.js';
 import { type BpfMap, type MapAttr, type MapHost, requireAttr } from './map.js';
 import { mapClass } from './map-types.js';
@@ -15,12 +15,9 @@ import { mapClass } from './map-types.js';
 const EXTRA_TYPES: readonly MapType[] = [MapType.bloom_filter, MapType.arena];
 /** Types that take no BTF at all (`map_check_no_btf`). */
 const NO_BTF: readonly MapType[] = [
-  MapType.queue,
-  MapType.stack,
   MapType.stack_trace,
   MapType.array_of_maps,
   MapType.hash_of_maps,
-  MapType.prog_array,
   MapType.perf_event_array,
   MapType.cgroup_array,
   MapType.devmap,
@@ -31,13 +28,11 @@ const NO_BTF: readonly MapType[] = [
   MapType.sockhash,
 ];
 
-/** Throws `SyscallError` with Linux's errno, or `UnsupportedError` for a type that is not there. */
+/** Throws `SyscallError` with Linux's errno. */
 export function createMap(host: MapHost, attr: MapAttr): BpfMap {
   const Class = mapClass(attr.type);
-  if (Class === undefined) {
-    const what = `map ${attr.name}: map type ${mapTypeName(attr.type)} is not supported`;
-    throw new UnsupportedError('UNSUPPORTED_MAP_TYPE', what);
-  }
+  if (Class === undefined)
+    throw SyscallError.of('EINVAL', `map ${attr.name}: no Linux has ${mapTypeName(attr.type)}`);
   checkCommon(attr);
   Class.check(attr);
   try {

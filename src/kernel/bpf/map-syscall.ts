@@ -58,7 +58,7 @@ export class MapSyscalls {
 
   constructor(protected readonly kernel: Machine) {}
 
-  /** BPF_MAP_CREATE. Throws `SyscallError` with Linux's errno, or `UnsupportedError` for a type that is not there. */
+  /** BPF_MAP_CREATE. Throws `SyscallError` with Linux's errno. */
   mapCreate(attr: MapAttr): BpfMap {
     return createMap(this.kernel, attr);
   }
@@ -160,7 +160,7 @@ export class MapSyscalls {
     return lookupByBuckets(map, this.batchRoom(map), from, count, true);
   }
 
-  /** BPF_MAP_UPDATE_BATCH: how many were stored. */
+  /** BPF_MAP_UPDATE_BATCH: how many were stored; as Linux leaves it, the number asked for where none was tried. */
   mapUpdateBatch(
     map: BpfMap,
     keys: readonly Uint8Array[],
@@ -168,18 +168,18 @@ export class MapSyscalls {
     flags = 0,
   ): { readonly errno: number; readonly count: number } {
     const refused = this.batchRefused(map, map.batchOps.update !== undefined, true, flags, false);
-    if (refused !== 0) return { errno: refused, count: 0 };
+    if (refused !== 0) return { errno: refused, count: keys.length };
     return updateBatch(map, this.batchRoom(map), keys, values, flags);
   }
 
-  /** BPF_MAP_DELETE_BATCH: how many were deleted. */
+  /** BPF_MAP_DELETE_BATCH: how many were deleted, by the same rule. */
   mapDeleteBatch(
     map: BpfMap,
     keys: readonly Uint8Array[],
     flags = 0,
   ): { readonly errno: number; readonly count: number } {
     const refused = this.batchRefused(map, map.batchOps.delete !== undefined, true, flags, false);
-    if (refused !== 0) return { errno: refused, count: 0 };
+    if (refused !== 0) return { errno: refused, count: keys.length };
     return deleteBatch(map, this.batchRoom(map), keys);
   }
 

@@ -27,6 +27,8 @@ export interface MapHost extends ObjectHost {
   readonly files: FileTable;
   /** Whether there is a network device of this index. */
   hasDevice(ifindex: number): boolean;
+  /** Whether the BPF security module is active, which keeps room for storages in inodes. */
+  readonly bpfLsm: boolean;
   /** Called before a field of a value that goes is cleared: cancels a timer, frees an object. `kind` is a `FIELD` bit. */
   dropField?(kind: number, offset: number): void;
   /** A hash seed: the maps' own randomness, from the kernel's seed. */

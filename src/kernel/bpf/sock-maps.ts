@@ -87,10 +87,6 @@ export class SockMap extends IndexedMap implements SockTarget {
     this.sockets = new Array<Sock | undefined>(attr.maxEntries).fill(undefined);
   }
 
-  override get batchOps(): BatchOps {
-    return { lookup: 'keys' };
-  }
-
   sockAt(key: number): Sock | undefined {
     return this.sockets[this.index(key)];
   }
@@ -177,7 +173,7 @@ export class SockHashMap extends HashMap implements SockTarget {
   }
 
   override get batchOps(): BatchOps {
-    return { lookup: 'keys' };
+    return {};
   }
 
   sockAt(key: number): Sock | undefined {
