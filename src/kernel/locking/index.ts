@@ -3,15 +3,21 @@
 import type { Executor } from '../sched/executor.js';
 import type { Sched } from '../sched/sched.js';
 import type { ProbePoint } from '../trace/probes.js';
+import { BitSpinLock } from './bit-spinlock.js';
 import { BucketLocks } from './bucket-locks.js';
 import { type BhControl, CountingBh, type LockEnv } from './env.js';
+import { LocalLock } from './local-lock.js';
 import type { LockOptions } from './lock.js';
 import { LockKey, WaitType } from './lock-class.js';
 import { Lockdep, type LockdepMode } from './lockdep.js';
 import { type MapLock, type MapLockKind, type NmiRule, RqMapLock, SpinMapLock } from './map-lock.js';
+import { FairMutex, type MutexOps, RtSleepingMutex } from './mutex.js';
 import { RawSpinLock, type SpinLockOps } from './raw-spinlock.js';
 import { HeldTables, RqSpinLock } from './rqspinlock.js';
 import { RtSpinLock } from './rt-spinlock.js';
+import { RtRwLock, type RwLockOps, SpinningRwLock } from './rwlock.js';
+import { FairRwSem, RtRwSem, type RwSemOps } from './rwsem.js';
+import { SeqCount } from './seqcount.js';
 import { WaitGraph } from './wait-graph.js';
 
 export class Locks implements LockEnv {
@@ -47,6 +53,32 @@ export class Locks implements LockEnv {
   spin(key: LockKey | string, options?: LockOptions): SpinLockOps {
     if (this.sched.rt) return new RtSpinLock(this, key, options);
     return new RawSpinLock(this, key, { ...options, waitType: WaitType.config });
+  }
+
+  /** rwlock_t: spins, or on RT sleeps. */
+  rw(key: LockKey | string, options?: LockOptions): RwLockOps {
+    return this.sched.rt ? new RtRwLock(this, key, options) : new SpinningRwLock(this, key, options);
+  }
+
+  mutex(key: LockKey | string, options?: LockOptions): MutexOps {
+    return this.sched.rt ? new RtSleepingMutex(this, key, options) : new FairMutex(this, key, options);
+  }
+
+  rwsem(key: LockKey | string, options?: LockOptions): RwSemOps {
+    return this.sched.rt ? new RtRwSem(this, key, options) : new FairRwSem(this, key, options);
+  }
+
+  local(key: LockKey | string, options?: LockOptions): LocalLock {
+    return new LocalLock(this, key, options);
+  }
+
+  bit(name: string): BitSpinLock {
+    return new BitSpinLock(this, name);
+  }
+
+  /** `lock`: what writers hold, where that is a lock. */
+  seqcount(name: string, lock?: SpinLockOps): SeqCount {
+    return new SeqCount(this, name, lock);
   }
 
   /** rqspinlock_t. */

@@ -64,6 +64,11 @@ export abstract class Lock implements DepMap, Waitable {
     return this.owner === undefined ? [] : [this.owner];
   }
 
+  /** Whom a waiter needs to get out of the way. */
+  blockers(_waiter: Agent): Agent[] {
+    return this.holders();
+  }
+
   /** As a report names who has it. */
   holder(): string | undefined {
     const [first, ...others] = this.holders();
@@ -98,6 +103,10 @@ export abstract class Lock implements DepMap, Waitable {
   /** Notes that nobody has it any more, and for how long somebody had. */
   protected drop(): void {
     this.owner = undefined;
+    this.noteDropped();
+  }
+
+  protected noteDropped(): void {
     const { sched, cls } = this;
     sched.clock.nanos += sched.costs.lock;
     if (!sched.quiet) this.note('released');

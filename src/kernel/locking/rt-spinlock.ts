@@ -9,7 +9,7 @@ import { inHardirq } from '../sched/preempt.js';
 import { inFunction, type ProbePoint } from '../trace/probes.js';
 import type { LockEnv } from './env.js';
 import type { LockOptions } from './lock.js';
-import { type LockKey, WaitType } from './lock-class.js';
+import { type LockKey, type LockType, WaitType } from './lock-class.js';
 import { READ_NONE, TRYLOCK } from './lockdep.js';
 import type { SpinLockOps } from './raw-spinlock.js';
 import { RtMutex } from './rtmutex.js';
@@ -30,8 +30,9 @@ export class RtSpinLock extends RtMutex implements SpinLockOps {
   private readonly fnLock: ProbePoint;
   private readonly fnUnlock: ProbePoint;
 
-  constructor(env: LockEnv, key: LockKey | string, options: LockOptions = {}) {
-    super(env, key, { outer: WaitType.inv, inner: WaitType.config }, options);
+  constructor(env: LockEnv, key: LockKey | string, options: LockOptions & { type?: LockType } = {}) {
+    const { type = 'normal' } = options;
+    super(env, key, { outer: WaitType.inv, inner: WaitType.config, type }, options);
     this.fnLock = env.fn('rt_spin_lock');
     this.fnUnlock = env.fn('rt_spin_unlock');
   }

@@ -70,13 +70,14 @@ export class RtMutex extends Lock {
   *takeFlow(place: string, state: WaitState): Flow<void> {
     if (this.tryTake(place)) return;
     const { current } = this.sched;
-    const before = current.state;
-    if (state === 'rtlock') current.savedState = before;
-    yield* this.wait(current, state);
-    current.state = state === 'rtlock' ? current.savedState : 'running';
-    current.savedState = 'running';
+    const waiter: RtWaiter = { task: current, lock: this, prio: waiterPrio(current) };
+    yield* this.sleep(
+      state,
+      () => this.canTake(waiter, state),
+      () => this.block(waiter),
+    );
+    this.unblock(waiter);
     this.take(current, place);
-    this.sched.charge(this.sched.costs.lockHandover);
     this.inheritFromTop(current);
   }
 
@@ -89,28 +90,31 @@ export class RtMutex extends Lock {
     const { waiters } = piOf(owner);
     removeFrom(waiters, top);
     this.adjustPrio(owner);
-    this.wakeUp(top);
+    this.wakeUp(top.task);
   }
 
-  /** The first waiter is woken although the lock is still held; it will look again. */
-  protected wakeUp(waiter: RtWaiter): void {
-    const { task } = waiter;
+  /** Wakes a task that sleeps for the lock, however it does. */
+  protected wakeUp(task: Task): void {
     this.sched.wake(task, task.state === 'rtlock' ? 'rtlock' : 'sleeping');
   }
 
-  private *wait(task: Task, state: WaitState): Flow<void> {
+  /** The current task sleeps until a condition holds; whoever makes it hold wakes it. Its state is kept. */
+  protected *sleep(state: WaitState, holds: () => boolean, begin: () => void = () => {}): Flow<void> {
     const { graph, sched } = this.env;
+    const task = sched.current;
     this.note('contended');
+    if (state === 'rtlock') task.savedState = task.state;
     graph.begin(task, this);
-    const waiter: RtWaiter = { task, lock: this, prio: waiterPrio(task) };
-    this.block(waiter);
-    while (!this.canTake(waiter, state)) {
+    begin();
+    while (!holds()) {
       task.state = state;
       yield* schedule(sched, this);
       if (sched.interleaved) yield RETRY;
     }
-    this.unblock(waiter);
     graph.end(task);
+    sched.charge(sched.costs.lockHandover);
+    task.state = state === 'rtlock' ? task.savedState : 'running';
+    task.savedState = 'running';
   }
 
   private canTake(waiter: RtWaiter, state: WaitState): boolean {
@@ -191,7 +195,7 @@ export class RtMutex extends Lock {
     const top = this.waiters[0];
     const { owner } = this;
     if (owner === undefined) {
-      if (top !== undefined && top !== old) this.wakeUp(top);
+      if (top !== undefined && top !== old) this.wakeUp(top.task);
       return undefined;
     }
     if (old !== waiter && top !== waiter) return undefined;

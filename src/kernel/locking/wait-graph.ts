@@ -66,8 +66,11 @@ export class WaitGraph {
     const found: (readonly [Agent, string])[] = [];
     const lock = this.waits.get(agent);
     if (lock !== undefined) {
-      for (const holder of lock.holders()) {
-        found.push([holder, `waits for ${lock.name}, which ${this.label(holder)} took at ${lock.place}`]);
+      for (const holder of lock.blockers(agent)) {
+        found.push([
+          holder,
+          `waits for ${lock.name}, which ${this.label(holder)} ${lock.holders().includes(holder) ? `took at ${lock.place}` : 'waits for, too, and goes first'}`,
+        ]);
       }
     }
     const on = this.above(agent);
