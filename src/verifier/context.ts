@@ -19,6 +19,7 @@ import {
 } from './env/index.js';
 import { ERRNO } from './errno.js';
 import { InsnFacts } from './insn-facts.js';
+import type { Kfunc } from './kfunc/types.js';
 import type { StackLiveness } from './live-stack.js';
 import { VerifierLog } from './log.js';
 import { MapView } from './map-view.js';
@@ -100,6 +101,13 @@ export class Verifier {
   readonly usedMaps: MapView[] = [];
   readonly aux: InsnFacts;
   subprogs: Subprog[] = [];
+  /** Kernel functions that the program calls, by BTF id. */
+  readonly kfuncs = new Map<number, Kfunc>();
+  hasKfuncCalls = false;
+  /** First instruction of the function that handles exceptions, 0 for none. */
+  exceptionStart = 0;
+  /** Some path throws. */
+  seenException = false;
   /** Instructions of each subprogram in postorder, one subprogram after the other. */
   postorder = new Int32Array(0);
   postorderCount = 0;

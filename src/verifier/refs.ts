@@ -2,7 +2,7 @@
 import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import { markUnknown } from './reg.js';
-import { REF_LOCK, REF_PTR, updateRegs, type VerifierState } from './state.js';
+import { REF_ANY_LOCK, REF_IRQ, REF_PTR, updateRegs, type VerifierState } from './state.js';
 
 /** The new reference's id. */
 export function acquireRef(v: Verifier, insnIdx: number): number {
@@ -26,35 +26,56 @@ export function releaseRef(v: Verifier, id: number): boolean {
   return true;
 }
 
-export function acquireLock(v: Verifier, id: number, ptr: object): void {
+/** `type`: of the lock, a `REF_*`. */
+export function acquireLock(v: Verifier, type: number, id: number, ptr: object): void {
   const { state } = v;
-  state.refs = [...state.refs, { type: REF_LOCK, id, insnIdx: v.insnIdx, ptr }];
+  state.refs = [...state.refs, { type, id, insnIdx: v.insnIdx, ptr }];
   state.activeLocks++;
   state.activeLockId = id;
   state.activeLockPtr = ptr;
 }
 
-export function holdsLock(state: VerifierState, id: number, ptr: object): boolean {
-  return state.refs.some((ref) => ref.type === REF_LOCK && ref.id === id && ref.ptr === ptr);
+/** `types`: of locks that count, as bits. */
+export function holdsLock(state: VerifierState, types: number, id: number, ptr: object): boolean {
+  return state.refs.some((ref) => (ref.type & types) !== 0 && ref.id === id && ref.ptr === ptr);
 }
 
 /** The lock before it, if any, is the innermost then. */
-export function releaseLock(state: VerifierState, id: number, ptr: object): void {
-  const index = state.refs.findIndex((ref) => ref.type === REF_LOCK && ref.id === id && ref.ptr === ptr);
-  const outer = state.refs.slice(0, index).findLast((ref) => ref.type === REF_LOCK);
+export function releaseLock(state: VerifierState, type: number, id: number, ptr: object): void {
+  const index = state.refs.findIndex((ref) => ref.type === type && ref.id === id && ref.ptr === ptr);
+  const outer = state.refs.slice(0, index).findLast((ref) => (ref.type & REF_ANY_LOCK) !== 0);
   state.refs = state.refs.filter((_, i) => i !== index);
   state.activeLocks--;
   state.activeLockId = outer?.id ?? 0;
   state.activeLockPtr = outer?.ptr ?? null;
 }
 
-/** What must not be held where `what` happens (`check_resource_leak`). */
-export function checkResourceLeak(v: Verifier, checkLock: boolean, what: string): void {
+/** Interrupts are off from here on, until the flags saved under the new id are restored. */
+export function acquireIrq(v: Verifier, insnIdx: number): number {
+  const id = v.newId();
+  const { state } = v;
+  state.refs = [...state.refs, { type: REF_IRQ, id, insnIdx, ptr: null }];
+  state.activeIrqId = id;
+  return id;
+}
+
+/** False where others were saved later. */
+export function releaseIrq(state: VerifierState, id: number): boolean {
+  if (id !== state.activeIrqId) return false;
+  const index = state.refs.findIndex((ref) => ref.type === REF_IRQ && ref.id === id);
+  const outer = state.refs.slice(0, index).findLast((ref) => ref.type === REF_IRQ);
+  state.refs = state.refs.filter((_, i) => i !== index);
+  state.activeIrqId = outer?.id ?? 0;
+  return true;
+}
+
+/** What must not be held where `what` happens (`check_resource_leak`); `throws`: no caller gets its references back. */
+export function checkResourceLeak(v: Verifier, checkLock: boolean, what: string, throws = false): void {
   const { state } = v;
   if (checkLock && state.activeLocks > 0) {
     v.invalid(`${what} cannot be used inside bpf_spin_lock-ed region`);
   }
-  if (v.frame.frameno === 0) {
+  if (throws || v.frame.frameno === 0) {
     const held = state.refs.filter(({ type }) => type === REF_PTR);
     for (const { id, insnIdx } of held) v.error(`Unreleased reference id=${id} alloc_insn=${insnIdx}`);
     if (held.length > 0) v.reject(ERRNO.EINVAL, `${what} would lead to reference leak`);
