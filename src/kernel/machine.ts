@@ -11,6 +11,7 @@ import { RingbufMap } from './bpf/ringbuf.js';
 import { SyscallError } from './errors.js';
 import { Callchain } from './events/callchain.js';
 import { FileTable } from './fs/file-table.js';
+import { Irqs } from './irq/index.js';
 import { KernelSymbols } from './kallsyms.js';
 import type { KernelObject } from './lib/kernel-object.js';
 import { Prandom } from './lib/random.js';
@@ -20,13 +21,20 @@ import type { RcEvent } from './media/rc-event.js';
 import { UserMemory } from './mm/user-memory.js';
 import { NetState } from './net/net-state.js';
 import { DEFAULT_KERNEL_PROFILE, type KernelProfile, kernelProfile } from './profile.js';
+import { Rcu } from './rcu/rcu.js';
+import { RcuTasksTrace } from './rcu/tasks-trace.js';
 import type { Costs } from './sched/costs.js';
 import type { Cpu } from './sched/cpu.js';
 import { Executor } from './sched/executor.js';
+import type { Flow } from './sched/flow.js';
+import { WorkQueue } from './sched/kthread.js';
+import type { LatencyReport } from './sched/latency.js';
 import { Sched } from './sched/sched.js';
 import { DEFAULT_TASK, Task, type TaskAttr } from './sched/task.js';
 import { TaskImage } from './sched/task-image.js';
 import { Clock } from './time/clock.js';
+import { Hrtimers } from './time/hrtimer.js';
+import { Tick } from './time/tick.js';
 import { TracePipe } from './trace/trace-pipe.js';
 
 /** Instructions after which others may run in an interleaved kernel, where nothing else is said. */
@@ -58,6 +66,10 @@ export interface MachineOptions {
   readonly interleaved?: boolean;
   /** Whether locks are validated, and whether that goes on after the first report; default `once`. */
   readonly lockdep?: LockdepMode;
+  /** The periodic tick runs: equal tasks take turns, CPUs are balanced; default false. */
+  readonly tick?: boolean;
+  /** Interrupt handlers run in threads without RT too; default false. */
+  readonly threadirqs?: boolean;
   /** How long things take in simulated time. */
   readonly costs?: Partial<Costs>;
 }
@@ -84,10 +96,19 @@ export class Machine implements MapHost {
   readonly objects = new Map<number, KernelObject>();
   /** Indices of the network devices; undefined where any will do. */
   devices: ReadonlySet<number> | undefined;
+  /** The BPF security module is active. */
+  bpfLsm = true;
   readonly profile: KernelProfile;
   readonly sched: Sched;
   readonly executor: Executor;
   readonly locks: Locks;
+  /** Interrupts, NMIs, softirqs, irq_work. */
+  readonly irq: Irqs;
+  readonly hrtimers: Hrtimers;
+  readonly tick: Tick;
+  readonly rcu: Rcu;
+  readonly rcuTasksTrace: RcuTasksTrace;
+  readonly workqueue: WorkQueue;
   /** `bpf_prog_active` and who takes it. */
   readonly instrumentation: Instrumentation;
   /** Programs in the order in which they were loaded. */
@@ -139,6 +160,14 @@ export class Machine implements MapHost {
       this.executor,
       options.lockdep === undefined ? {} : { lockdep: options.lockdep },
     );
+    const { sched, executor } = this;
+    this.irq = new Irqs(sched, executor, this.locks, { threadirqs: options.threadirqs ?? false });
+    this.hrtimers = new Hrtimers(sched, executor, this.irq);
+    this.tick = new Tick(sched, executor, this.irq);
+    this.rcu = new Rcu(sched, executor, this.irq);
+    this.rcuTasksTrace = new RcuTasksTrace(sched, executor, this.irq);
+    this.workqueue = new WorkQueue(sched);
+    if (options.tick === true) this.tick.start();
     this.instrumentation = new Instrumentation(this.sched);
     this.host = new Task(options.task ?? DEFAULT_TASK);
     this.sched.adopt(this.host, this.sched.here);
@@ -146,6 +175,16 @@ export class Machine implements MapHost {
 
   get memory() {
     return this.engine.memory;
+  }
+
+  /** A non-maskable interrupt that does `body` on a CPU (default: here), as soon as it can be taken. */
+  nmi(body: () => Flow<void>, options: { readonly cpu?: number; readonly name?: string } = {}): void {
+    this.irq.nmi(body, options);
+  }
+
+  /** The worst sections with interrupts or preemption off, and the longest hold of each lock class. */
+  latency(): LatencyReport {
+    return this.sched.latency.report();
   }
 
   /** The CPU that runs now. Helpers that ask for it read it from engine memory. */

@@ -28,8 +28,11 @@ export interface Timer {
   readonly timeNs: number;
   readonly cpu: Cpu;
   readonly interrupt: PendingInterrupt;
-  /** Comes again and again, as the tick does: alone it is no sign that anything can still happen. */
-  readonly background: boolean;
+  /**
+   * Of one that comes again and again, as the tick does: whether anything can come of it now. Where nothing else happens
+   * for long, it is no sign that anything still will.
+   */
+  readonly background: (() => boolean) | undefined;
 }
 
 /** Picks one of at least two choices: its index. */
@@ -90,7 +93,7 @@ export class Executor implements Driver {
   }
 
   /** Has it happen at a simulated time; give the result to `cancel` to prevent it. */
-  at(timeNs: number, cpu: Cpu, interrupt: PendingInterrupt, background = false): Timer {
+  at(timeNs: number, cpu: Cpu, interrupt: PendingInterrupt, background?: () => boolean): Timer {
     const timer = { timeNs, cpu, interrupt, background };
     const at = this.timers.findIndex((other) => other.timeNs > timeNs);
     this.timers.splice(at < 0 ? this.timers.length : at, 0, timer);
@@ -110,10 +113,28 @@ export class Executor implements Driver {
    */
   settle(untilNs = Number.POSITIVE_INFINITY): void {
     const home = this.sched.here;
+    const comeBack = this.rest(home);
     while (this.step(untilNs));
+    comeBack();
     if (untilNs === Number.POSITIVE_INFINITY) this.requireNobodyStuck();
     else for (const cpu of this.sched.cpus) this.advance(cpu, untilNs);
     this.sched.enter(home);
+  }
+
+  /** The host's task leaves its CPU to others for as long as it lets the simulation go on; call the result to have it back. */
+  private rest(cpu: Cpu): () => void {
+    const { sched } = this;
+    const host = cpu.current;
+    if (host.flow !== undefined || host.driven > 0 || host === cpu.idle || !preemptible(cpu)) return () => {};
+    host.state = 'sleeping';
+    sched.install(cpu, cpu.idle);
+    cpu.needResched = cpu.queue.length > 0;
+    return () => {
+      const { current } = cpu;
+      host.state = 'running';
+      sched.install(cpu, host);
+      if (current !== cpu.idle) sched.enqueue(current, cpu, 'preempted');
+    };
   }
 
   /** Drives a flow on the host's stack, on the current CPU, in its innermost context; others run while it waits. */
@@ -203,8 +224,11 @@ export class Executor implements Driver {
 
   /** Whether something can come of a timer: where only ticks have been for long, nothing does. */
   private matters(timer: Timer, untilNs: number): boolean {
-    if (!timer.background || untilNs !== Number.POSITIVE_INFINITY) return true;
-    return this.lonely < LONELY_TICKS * this.sched.cpus.length || this.timers.some((t) => !t.background);
+    if (timer.background === undefined || untilNs !== Number.POSITIVE_INFINITY) return true;
+    if (this.timers.some((t) => t.background === undefined)) return true;
+    return (
+      this.lonely < LONELY_TICKS * this.sched.cpus.length && this.timers.some((t) => t.background!() === true)
+    );
   }
 
   private canRun(cpu: Cpu): boolean {
@@ -269,7 +293,7 @@ export class Executor implements Driver {
     this.onTake?.(choice);
     if (choice.kind === 'timer') {
       const { timer } = choice;
-      if (timer.background) this.lonely++;
+      if (timer.background !== undefined) this.lonely++;
       else this.lonely = 0;
       this.timers.splice(this.timers.indexOf(timer), 1);
       this.advance(timer.cpu, timer.timeNs);
@@ -365,7 +389,7 @@ export class Executor implements Driver {
       const spin = [...cpu.interrupts.map(({ pause }) => pause), cpu.taskPause].find(
         (p) => p?.kind === 'spin',
       );
-      if (spin !== undefined) this.deadlock(spin);
+      if (spin !== undefined) this.deadlock(undefined);
     }
     for (const task of this.sched.tasks.values()) {
       const sleeps = task.state === 'sleeping' || task.state === 'rtlock';

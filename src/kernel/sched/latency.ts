@@ -13,6 +13,16 @@ export interface Worst {
 
 export type SectionKind = 'preemptoff' | 'irqsoff';
 
+/** What `kernel.latency()` gives: the worst of each; absent where there was none. */
+export interface LatencyReport {
+  /** Interrupts off. */
+  readonly irqsoff: Worst | undefined;
+  /** Preemption off: by count, interrupts and BH-disabled sections included. */
+  readonly preemptoff: Worst | undefined;
+  /** The longest hold of each lock class, the longest first. */
+  readonly held: readonly (Worst & { readonly lockClass: string })[];
+}
+
 export class Latency {
   private readonly sections = new Map<SectionKind, Worst>();
   private readonly held = new Map<string, Worst>();
@@ -34,6 +44,12 @@ export class Latency {
 
   worstHeld(): ReadonlyMap<string, Worst> {
     return this.held;
+  }
+
+  report(): LatencyReport {
+    const held = [...this.held].map(([lockClass, worst]) => ({ lockClass, ...worst }));
+    held.sort((a, b) => b.ns - a.ns || (a.lockClass < b.lockClass ? -1 : 1));
+    return { irqsoff: this.worst('irqsoff'), preemptoff: this.worst('preemptoff'), held };
   }
 
   reset(): void {

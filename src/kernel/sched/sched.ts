@@ -212,6 +212,13 @@ export class Sched {
     if (here.pending.length > 0 && !this.interleaved) this.driver?.takeInterrupts();
   }
 
+  /** The end of an interrupt: interrupts are on again; whoever delivers them sees to what came meanwhile. */
+  irqReturn(): void {
+    const { here } = this;
+    here.irqsDisabled = false;
+    this.latency.section('irqsoff', this.clock.nanos - here.irqsOffSince, here.irqsOffPlace, here.id);
+  }
+
   // Pinning
 
   migrateDisable(place: string): void {

@@ -84,6 +84,8 @@ export class Task {
   rcuDepth = 0;
   /** Locks that it holds, interrupts on top of it included. */
   readonly held = new HeldLocks();
+  /** Depth of `rcu_read_lock_trace`. */
+  rcuTraceDepth = 0;
   /** Interrupts were off when it left its CPU. */
   irqsDisabled = false;
   /** Weighted nanoseconds on a CPU, for fairness among `normal` tasks. */
