@@ -1,0 +1,58 @@
+/**
+ * Probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi, Nagarakatte: ASPLOS 2010): threads have random
+ * priorities, the most urgent one that can run does, and at d-1 random steps the running one falls behind all others. A
+ * bug of depth d shows with a probability of at least 1/(n·k^(d-1)) a run, for n threads and k steps.
+ */
+import { threadOf } from './choice.js';
+import type { Outcome } from './run.js';
+import { Dice, type Strategy } from './strategy.js';
+
+export interface PctOptions {
+  readonly seed?: number;
+  /** Depth of the bugs to find: ordering constraints that are needed; default 3. */
+  readonly depth?: number;
+}
+
+export function pct({ seed = 1, depth = 3 }: PctOptions = {}): Strategy {
+  let at = seed - 1;
+  /** Decisions of the longest run so far: where changes of priority can fall. */
+  let steps = 1;
+  let threads = 1;
+  let seen = new Map<object, number>();
+  return {
+    name: `pct depth ${depth}`,
+    exhausted: false,
+    get seed() {
+      return at;
+    },
+    get note() {
+      const bound = 1 / (threads * steps ** (depth - 1));
+      const percent = (bound * 100).toPrecision(2);
+      return `a bug of depth ${depth} shows with at least ${percent} % a run (n = ${threads}, k = ${steps})`;
+    },
+    next() {
+      const dice = new Dice(++at);
+      seen = new Map();
+      const priorities = seen;
+      const changes = new Map<number, number>();
+      for (let i = 1; i < depth; i++) changes.set(dice.below(steps), -i);
+      return (choices, same, decision) => {
+        for (const choice of choices) {
+          const thread = threadOf(choice);
+          if (!priorities.has(thread)) priorities.set(thread, 1 + dice.below(1 << 30));
+        }
+        const change = changes.get(decision);
+        if (change !== undefined && same >= 0) priorities.set(threadOf(choices[same]!), change);
+        let best = 0;
+        for (let i = 1; i < choices.length; i++) {
+          if (priorities.get(threadOf(choices[i]!))! > priorities.get(threadOf(choices[best]!))!) best = i;
+        }
+        return best;
+      };
+    },
+    learn({ decisions }: Outcome) {
+      steps = Math.max(steps, decisions.length);
+      threads = Math.max(threads, seen.size);
+    },
+  };
+}

@@ -1,0 +1,34 @@
+/** What a search strategy is: it prepares one run after another and decides in each. */
+import type { Decide, Outcome, Watcher } from './run.js';
+
+export interface Strategy {
+  readonly name: string;
+  /** Seed of the run that `next` has prepared. */
+  readonly seed: number;
+  /** Every schedule in its reach has been run. */
+  readonly exhausted: boolean;
+  readonly note?: string;
+  readonly watcher?: Watcher;
+  /** Decides in the next run; undefined when there is none. */
+  next(): Decide | undefined;
+  /** How that run went. */
+  learn(outcome: Outcome): void;
+}
+
+/** A stream of numbers from a seed (xorshift32 after a multiplicative mix): `below(n)` gives one of 0 to n-1. */
+export class Dice {
+  private state: number;
+
+  constructor(seed: number) {
+    this.state = Math.imul(seed | 0, 0x9e3779b1) ^ 0x6d2b79f5 || 1;
+  }
+
+  below(n: number): number {
+    let x = this.state;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.state = x;
+    return (x >>> 0) % n;
+  }
+}
