@@ -31,16 +31,14 @@ import {
 
 const MAX_HISTORY = 40;
 
-function bucketOf(v: Verifier, insn: number): StateNode[] {
-  const { callsite } = v.state.frame;
-  const index = ((insn ^ callsite) >>> 0) % v.insns.length;
-  let bucket = v.explored.get(index);
-  if (bucket === undefined) {
-    bucket = [];
-    v.explored.set(index, bucket);
-  }
-  return bucket;
+const NO_STATES: StateNode[] = [];
+
+function bucketIndex(v: Verifier, insn: number): number {
+  return ((insn ^ v.state.frame.callsite) >>> 0) % v.insns.length;
 }
+
+const bucketOf = (v: Verifier, insn: number): StateNode[] =>
+  v.explored.get(bucketIndex(v, insn)) ?? NO_STATES;
 
 /** Registers and slots that are never read again are forgotten (`clean_verifier_state`). */
 function cleanState(v: Verifier, state: VerifierState): void {
@@ -106,7 +104,7 @@ export function isStateVisited(v: Verifier, insn: number): boolean {
     if (node.missCount > node.hitCount * patience + patience) evict(v, bucket, i);
   }
   if (v.maxStatesPerInsn < count) v.maxStatesPerInsn = count;
-  if (add) remember(v, bucket, insn);
+  if (add) remember(v, insn);
   return false;
 }
 
@@ -162,7 +160,7 @@ function evict(v: Verifier, bucket: StateNode[], index: number): void {
   maybeFree(v, node);
 }
 
-function remember(v: Verifier, bucket: StateNode[], insn: number): void {
+function remember(v: Verifier, insn: number): void {
   const cur = v.state;
   v.totalStates++;
   v.exploredSize++;
@@ -179,7 +177,10 @@ function remember(v: Verifier, bucket: StateNode[], insn: number): void {
   cur.firstInsnIdx = insn;
   cur.dfsDepth = state.dfsDepth + 1;
   cur.history = null;
-  bucket.push(node);
+  const index = bucketIndex(v, insn);
+  const bucket = v.explored.get(index);
+  if (bucket === undefined) v.explored.set(index, [node]);
+  else bucket.push(node);
 }
 
 /** The last time this path was at `insn`, among unfinished states (`find_prev_entry`). */
