@@ -3,6 +3,7 @@ import { MapType } from '../abi/map-types.js';
 import { kernelBtf, kernelStruct } from './btf/kernel-types.js';
 import { markBtfPointer } from './btf/trust.js';
 import type { Verifier } from './context.js';
+import { DYNPTR_LOCAL, markDynptrReg } from './dynptr/slots.js';
 import { ERRNO } from './errno.js';
 import type { MapView } from './map-view.js';
 import { copyReg, markKnownZero, markUnknown, type Reg } from './reg.js';
@@ -63,6 +64,15 @@ export function setFindVmaState(v: Verifier, caller: FuncState, callee: FuncStat
   const vma = callee.regs[2]!;
   markBtfPointer(v, vma, kernelBtf(v, 'struct vm_area_struct'), kernelStruct(v, 'vm_area_struct'), 0);
   copyReg(callee.regs[3]!, caller.regs[4]!);
+  callee.inCallback = true;
+  callee.retMin = 0;
+  callee.retMax = 1;
+}
+
+/** `callback(dynptr, ctx)` of `bpf_user_ringbuf_drain`. */
+export function setUserRingbufState(v: Verifier, caller: FuncState, callee: FuncState): void {
+  markDynptrReg(callee.reg(1), DYNPTR_LOCAL, true, v.newId());
+  copyReg(callee.reg(2), caller.reg(3));
   callee.inCallback = true;
   callee.retMin = 0;
   callee.retMax = 1;

@@ -8,7 +8,7 @@ import { MapType } from '../abi/map-types.js';
 import { checkAlignment } from './alignment.js';
 import { checkBtfArg, matchStruct, type PerCpuArg } from './btf/helper-arg.js';
 import type { Verifier } from './context.js';
-import { checkDynptrArg } from './dynptr/args.js';
+import { checkDynptrArg, checkOwnedDynptr } from './dynptr/args.js';
 import { DYNPTR_LOCAL, DYNPTR_RINGBUF } from './dynptr/slots.js';
 import { mayAccessPacket, timerProblem } from './env/index.js';
 import { ERRNO } from './errno.js';
@@ -74,6 +74,10 @@ export class CallMeta implements RawAccess {
   constKey = -1;
   /** Per-CPU variable that a copy of is asked for. */
   perCpu: PerCpuArg | null = null;
+  /** Dynptr that the returned memory belongs to. */
+  dynptrId = 0;
+  /** Packet data may move, because of the arguments. */
+  changesPacket = false;
 }
 
 const SOCKETS = [PTR_TO_SOCK_COMMON, PTR_TO_SOCKET, PTR_TO_TCP_SOCK, PTR_TO_XDP_SOCK];
@@ -186,7 +190,8 @@ function refuseType(v: Verifier, reg: Reg, regno: number, expected: readonly num
 
 function noteReference(v: Verifier, arg: HelperArg, reg: Reg, regno: number, meta: CallMeta): void {
   if (arg.release) {
-    if (reg.refObjId === 0 && !isNullScalar(reg)) {
+    if (arg.kind === 'dynptr') checkOwnedDynptr(v, reg, regno);
+    else if (reg.refObjId === 0 && !isNullScalar(reg)) {
       v.invalid(`R${regno} must be referenced when passed to release function`);
     }
     meta.releaseRegno = regno;

@@ -3,7 +3,7 @@
  * what does it do to the state, what does it return.
  */
 import type { HelperProto } from '../abi/helper-protos.js';
-import { helperById, helperText } from '../abi/helpers.js';
+import { helperText } from '../abi/helpers.js';
 import { MapFlag } from '../abi/map-flags.js';
 import { MapType } from '../abi/map-types.js';
 import type { Insn } from '../isa/insn.js';
@@ -15,9 +15,17 @@ import {
   FUNC_TIMER_SET_CALLBACK,
   FUNC_USER_RINGBUF_DRAIN,
 } from './callback-kinds.js';
-import { setFindVmaState, setLoopState, setMapElemState, setTimerState } from './callback-states.js';
+import {
+  setFindVmaState,
+  setLoopState,
+  setMapElemState,
+  setTimerState,
+  setUserRingbufState,
+} from './callback-states.js';
 import { clearPacketPointers, forkAbnormalReturn, pushCallback } from './calls.js';
 import type { Verifier } from './context.js';
+import { dynptrOf } from './dynptr/args.js';
+import { isPacketDynptr, releaseDynptr } from './dynptr/slots.js';
 import { funcIpProblem, helperProto, isRefusal, mapHelperProblem } from './env/index.js';
 import { ERRNO } from './errno.js';
 import { isGoodFormat } from './format-string.js';
@@ -28,6 +36,7 @@ import { markChainPrecision } from './precision.js';
 import { checkResourceLeak, releaseRef } from './refs.js';
 import { isConstScalar, isNullScalar, markUnknown } from './reg.js';
 import { clearCallerSaved } from './reg-access.js';
+import { PTR_TO_MAP_VALUE, regTypeText } from './reg-type.js';
 import { constNumber, constUnsignedNumber, umaxNumber } from './scalar/index.js';
 
 const NEEDS_MAP = new Set([
@@ -49,12 +58,16 @@ const FUNC_GET_FUNC_IP = 173;
 const FUNC_PER_CPU_PTR = 153;
 const FUNC_THIS_CPU_PTR = 154;
 const FUNC_SNPRINTF = 165;
+const FUNC_DYNPTR_FROM_MEM = 197;
+const FUNC_DYNPTR_WRITE = 202;
+const FUNC_DYNPTR_DATA = 203;
 
 export function checkHelperCall(v: Verifier, insn: Insn): void {
   const id = insn.imm;
   const proto = helperProto(v.env, id, v.inSleepable);
   if (isRefusal(proto)) v.reject(proto.errno, proto.message);
   if (UNSUPPORTED.has(proto.name)) v.unsupported(`helper ${helperText(id)}`);
+  if (proto.mightSleep) checkMaySleep(v, proto);
   const insnIdx = v.insnIdx;
   const meta = new CallMeta();
   for (let i = 0; i < proto.args.length; i++) checkHelperArg(v, proto, i, meta);
@@ -74,7 +87,17 @@ export function checkHelperCall(v: Verifier, insn: Insn): void {
     if (problem !== undefined) v.reject(problem.errno, problem.message);
   }
   if (proto.name === 'tail_call') leaveByTailCall(v);
-  else if (proto.changesPacket) clearPacketPointers(v);
+  else if (proto.changesPacket || meta.changesPacket) clearPacketPointers(v);
+}
+
+/** Not in a section that has to run through. */
+function checkMaySleep(v: Verifier, proto: HelperProto): void {
+  const { state } = v;
+  const refuse = (where: string): never =>
+    v.invalid(`sleepable helper ${helperText(proto.id)} in ${where} region`);
+  if (state.activeRcuLock) refuse('rcu_read_lock');
+  if (state.activePreemptLocks > 0) refuse('non-preemptible');
+  if (state.activeIrqId !== 0) refuse('IRQ-disabled');
 }
 
 /** A tail call that succeeds ends the function; one that fails leaves the packet alone. */
@@ -106,6 +129,10 @@ function recordKey(v: Verifier, proto: HelperProto, meta: CallMeta): void {
 
 function release(v: Verifier, proto: HelperProto, meta: CallMeta): void {
   if (meta.releaseRegno === 0) return;
+  if (proto.args[meta.releaseRegno - 1]!.kind === 'dynptr') {
+    releaseDynptr(v, v.reg(meta.releaseRegno));
+    return;
+  }
   const ok = meta.refObjId !== 0 ? releaseRef(v, meta.refObjId) : isNullScalar(v.reg(meta.releaseRegno));
   if (!ok) v.invalid(`func ${helperText(proto.id)} reference has not been acquired before`);
 }
@@ -133,7 +160,18 @@ function simulate(v: Verifier, insn: Insn, proto: HelperProto, meta: CallMeta): 
       checkPerCpu(v, meta);
       return;
     case FUNC_USER_RINGBUF_DRAIN:
-      v.unsupported(`helper ${helperText(proto.id)}`);
+      pushCallback(v, insn, meta.subprog, setUserRingbufState);
+      return;
+    case FUNC_DYNPTR_FROM_MEM:
+      if (v.reg(1).type !== PTR_TO_MAP_VALUE) {
+        v.denied(`Unsupported reg type ${regTypeText(v.reg(1).type)} for bpf_dynptr_from_mem data`);
+      }
+      return;
+    case FUNC_DYNPTR_DATA:
+      noteDynptrData(v, meta);
+      return;
+    case FUNC_DYNPTR_WRITE:
+      meta.changesPacket = isPacketDynptr(dynptrOf(v, v.reg(1)).extra);
       return;
     default:
   }
@@ -141,7 +179,13 @@ function simulate(v: Verifier, insn: Insn, proto: HelperProto, meta: CallMeta): 
   if (proto.name === 'get_local_storage' && !isNullScalar(v.reg(2))) {
     v.invalid("get_local_storage() doesn't support non-zero flags");
   }
-  if (helperById(proto.id)?.name.includes('dynptr') === true) v.unsupported('dynptr');
+}
+
+/** The memory belongs to the dynptr, and to whatever it holds. */
+function noteDynptrData(v: Verifier, meta: CallMeta): void {
+  const dynptr = dynptrOf(v, v.reg(1));
+  meta.dynptrId = dynptr.id;
+  meta.refObjId = dynptr.refObjId;
 }
 
 /** The format and its arguments' size are known here; what they say has to fit together. */

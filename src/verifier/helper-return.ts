@@ -63,7 +63,8 @@ export function setReturnValue(v: Verifier, proto: HelperProto, meta: CallMeta, 
   if (ret.trusted) flags |= PTR_TRUSTED;
   setType(v, proto, meta, r0, flags);
   if (mayBeNull(r0.type)) r0.id = v.newId();
-  if (CASTS.has(name)) {
+  if (name === 'dynptr_data') r0.dynptrId = meta.dynptrId;
+  if (CASTS.has(name) || name === 'dynptr_data') {
     r0.refObjId = meta.refObjId;
   } else if (acquires(name, meta)) {
     const id = acquireRef(v, insnIdx);

@@ -24,8 +24,7 @@ export function objectSlot(v: Verifier, reg: Reg, kind: string, slots: number): 
     v.error(`cannot pass in ${kind} at an offset=${off}`);
     return NO_SLOT;
   }
-  const { stack } = v.frameOf(reg);
-  return spi - slots + 1 >= 0 && spi < stack.length ? spi : SLOT_OUT_OF_RANGE;
+  return spi - slots + 1 >= 0 && spi < v.frameOf(reg).slotCount ? spi : SLOT_OUT_OF_RANGE;
 }
 
 /** The slot's register, made where there is none yet. */
@@ -42,5 +41,5 @@ export function emptySlot(slot: StackSlot): void {
 
 /** Slots `first` down to `first - count + 1` of a frame: an object's, from its lowest address up. */
 export function slotsOf(frame: FuncState, first: number, count: number): StackSlot[] {
-  return Array.from({ length: count }, (_, i) => frame.stack[first - i]!);
+  return Array.from({ length: count }, (_, i) => frame.slot(first - i));
 }

@@ -115,9 +115,22 @@ export function firstLineOf(log: string): string {
   return line.replace(/verification time \d+ usec$/, '');
 }
 
+let vmlinux: Btf | undefined;
+
+/** The types of the kernel that judged; read once. */
+async function kernelTypes(dir: string): Promise<Btf | undefined> {
+  const file = join(dir, 'vmlinux-6.18.btf.xz');
+  if (vmlinux === undefined && existsSync(file)) {
+    vmlinux = Btf.parse(await decompress(file), { file: 'vmlinux-6.18.btf' });
+  }
+  return vmlinux;
+}
+
 export async function loadCorpus(dir: string, name: string): Promise<CorpusRow[]> {
   const bytes = await decompress(join(dir, `${name}.jsonl.xz`));
   const blobs = await loadBlobs(dir, name);
+  const kernel = await kernelTypes(dir);
+  const policy = kernel === undefined ? undefined : { vmlinux: kernel };
   const parsed = new Map<string, Btf>();
   const btfOf = (hash: string): Btf | undefined => {
     if (hash.length === 16) return blobs.get(hash);
@@ -146,7 +159,7 @@ export async function loadCorpus(dir: string, name: string): Promise<CorpusRow[]
       peakStates: row.peak_states ?? 0,
       log,
       firstLine: row.verdict === 'accept' ? '' : firstLineOf(log),
-      request: () => requestFromJson(load, btfOf),
+      request: () => requestFromJson(load, btfOf, policy),
     };
   });
 }

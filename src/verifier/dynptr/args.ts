@@ -23,7 +23,7 @@ export interface DynptrWish {
 /** The register that knows of the dynptr which `reg` points to, or is. */
 export function dynptrOf(v: Verifier, reg: Reg): Reg {
   if (reg.type === CONST_PTR_TO_DYNPTR) return reg;
-  return v.frameOf(reg).stack[dynptrSlot(v, reg)]!.reg!;
+  return v.frameOf(reg).slot(dynptrSlot(v, reg)).reg!;
 }
 
 /** Argument `regno` against what is wished; a new dynptr is there afterwards. */
@@ -70,16 +70,26 @@ function checkPresent(v: Verifier, reg: Reg, regno: number, wish: DynptrWish): v
     v.invalid(`Expected a dynptr of type ${dynptrText(wish.type)} as arg #${regno - 1}`);
   }
   if (isConst) return;
-  v.liveness.markRead(reg.frameno, v.insnIdx, spi);
-  v.liveness.markRead(reg.frameno, v.insnIdx, spi - 1);
+  for (const slot of [spi, spi - 1]) {
+    v.liveness.markRead(reg.frameno, v.insnIdx, slot);
+    v.markSlotScratched(slot);
+  }
 }
 
 /** The first slot of a whole dynptr, or less than 0 (`is_dynptr_reg_valid_init`). */
 function validSlot(v: Verifier, reg: Reg): number {
   const spi = dynptrSlot(v, reg);
   if (spi < 0) return spi;
-  const { stack } = v.frameOf(reg);
-  const first = stack[spi]!;
-  const whole = first.types === ALL_DYNPTR && stack[spi - 1]!.types === ALL_DYNPTR;
+  const frame = v.frameOf(reg);
+  const first = frame.slot(spi);
+  const whole = first.types === ALL_DYNPTR && frame.slot(spi - 1).types === ALL_DYNPTR;
   return whole && first.reg?.extra2 === 1 ? spi : NO_SLOT;
+}
+
+/** Only a dynptr on the stack that holds something can be given back. */
+export function checkOwnedDynptr(v: Verifier, reg: Reg, regno: number): void {
+  if (reg.type !== PTR_TO_STACK) v.invalid('cannot release unowned const bpf_dynptr');
+  const spi = dynptrSlot(v, reg);
+  const held = spi < 0 ? null : v.frameOf(reg).slot(spi).reg;
+  if ((held?.refObjId ?? 0) === 0) v.invalid(`arg ${regno} is an unacquired reference`);
 }

@@ -53,6 +53,11 @@ export function isRefcountedDynptr(type: number): boolean {
   return type === DYNPTR_RINGBUF;
 }
 
+/** Writing through it may move packet data. */
+export function isPacketDynptr(type: number): boolean {
+  return type === DYNPTR_SKB || type === DYNPTR_SKB_META;
+}
+
 /** The register, or the register of a slot, stands for a dynptr (`__mark_dynptr_reg`). */
 export function markDynptrReg(reg: Reg, type: number, first: boolean, id: number): void {
   markKnownZero(reg);
@@ -73,8 +78,8 @@ function noteWrite(v: Verifier, frame: FuncState, spi: number): void {
 }
 
 function forget(v: Verifier, frame: FuncState, spi: number): void {
-  emptySlot(frame.stack[spi]!);
-  emptySlot(frame.stack[spi - 1]!);
+  emptySlot(frame.slot(spi));
+  emptySlot(frame.slot(spi - 1));
   noteWrite(v, frame, spi);
 }
 
@@ -85,8 +90,8 @@ export function placeDynptr(v: Verifier, reg: Reg, type: number, insnIdx: number
   if (spi < 0) v.reject(ERRNO.EINVAL);
   destroyDynptrAt(v, frame, spi);
   destroyDynptrAt(v, frame, spi - 1);
-  const first = frame.stack[spi]!;
-  const second = frame.stack[spi - 1]!;
+  const first = frame.slot(spi);
+  const second = frame.slot(spi - 1);
   first.types = ALL_DYNPTR;
   second.types = ALL_DYNPTR;
   if (type === 0) v.reject(ERRNO.EINVAL);
@@ -107,13 +112,13 @@ export function placeDynptr(v: Verifier, reg: Reg, type: number, insnIdx: number
  */
 export function destroyDynptrAt(v: Verifier, frame: FuncState, at: number): void {
   if (!isDynptrSlot(frame, at)) return;
-  const spi = frame.stack[at]!.reg!.extra2 === 1 ? at : at + 1;
-  const { extra: type, id } = frame.stack[spi]!.reg!;
+  const spi = frame.slot(at).reg!.extra2 === 1 ? at : at + 1;
+  const { extra: type, id } = frame.slot(spi).reg!;
   if (isRefcountedDynptr(type)) v.invalid('cannot overwrite referenced dynptr');
   v.markSlotScratched(spi);
   v.markSlotScratched(spi - 1);
-  frame.stack[spi]!.types = 0;
-  frame.stack[spi - 1]!.types = 0;
+  frame.slot(spi).types = 0;
+  frame.slot(spi - 1).types = 0;
   forEachReg(v.state, (reg) => {
     if (reg.type !== PTR_TO_MEM && reg.type !== (PTR_TO_MEM | PTR_MAYBE_NULL)) return;
     if (reg.dynptrId === id) markUnknown(reg);
@@ -126,15 +131,15 @@ export function releaseDynptr(v: Verifier, reg: Reg): void {
   const frame = v.frameOf(reg);
   const spi = dynptrSlot(v, reg);
   if (spi < 0) v.reject(ERRNO.EINVAL);
-  const held = frame.stack[spi]!.reg!;
+  const held = frame.slot(spi).reg!;
   if (!isRefcountedDynptr(held.extra)) {
     forget(v, frame, spi);
     return;
   }
   const { refObjId } = held;
   releaseRef(v, refObjId);
-  for (let i = 1; i < frame.stack.length; i++) {
-    const { reg: other } = frame.stack[i]!;
+  for (let i = 1; i < frame.slotCount; i++) {
+    const { reg: other } = frame.slot(i);
     if (!isDynptrSlot(frame, i) || other === null || other.refObjId !== refObjId) continue;
     if (other.extra2 === 1) forget(v, frame, i);
   }

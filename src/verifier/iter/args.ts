@@ -86,7 +86,7 @@ export function requireStack(v: Verifier, regno: number): void {
 }
 
 export function iterReg(state: VerifierState, place: IterPlace): Reg {
-  return state.frames[place.frameno]!.stack[place.spi]!.reg!;
+  return state.frames[place.frameno]!.slot(place.spi).reg!;
 }
 
 /** After `_next`: the path that goes on has no element; another one, queued, has. */
@@ -100,7 +100,7 @@ export function forkNext(v: Verifier, place: IterPlace): void {
     v.pushPath(queued, v.insnIdx + 1, v.insnIdx);
     setIterState(iterReg(queued, place), ITER_ACTIVE, iterDepth(held) + 1);
     if (previous !== undefined) widenImpreciseScalars(v, previous, queued);
-    markNotNull(queued.frame.regs[0]!);
+    markNotNull(queued.frame.reg(0));
   }
   setIterState(held, ITER_DRAINED, iterDepth(held));
   markConstZero(v.reg(0));

@@ -69,7 +69,7 @@ export function removeIter(v: Verifier, reg: Reg, slots: number): void {
   const frame = v.frameOf(reg);
   const spi = iterSlot(v, reg, slots);
   if (spi < 0) v.reject(ERRNO.EINVAL);
-  releaseRef(v, frame.stack[spi]!.reg!.refObjId);
+  releaseRef(v, frame.slot(spi).reg!.refObjId);
   slotsOf(frame, spi, slots).forEach((slot, i) => {
     emptySlot(slot);
     v.liveness.markWrite(frame.frameno, spi - i);

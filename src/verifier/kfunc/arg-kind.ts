@@ -98,8 +98,7 @@ export function pointerKind(v: Verifier, kfunc: Kfunc, index: number): ArgKind {
 
 /** Any memory will do, if only numbers are in it. */
 function memoryKind(v: Verifier, kfunc: Kfunc, index: number, target: BtfType, sized: boolean): ArgKind {
-  const isScalars =
-    isScalarType(target) || isScalarStruct(v, kfunc.btf, kfunc.params[index]!.pointee, 0);
+  const isScalars = isScalarType(target) || isScalarStruct(v, kfunc.btf, kfunc.params[index]!.pointee, 0);
   if (!isScalars && !(sized && target.kind === 'void')) {
     v.invalid(
       `arg#${index} pointer type ${kindText(target.kind)} ${target.name} must point to ${sized ? 'void, ' : ''}scalar, or struct with scalar`,

@@ -39,9 +39,7 @@ const BY_TYPE: ReadonlyMap<number, Names> = new Map([
 
 /** What a program sees of a structure, and the structure: one may stand for the other (`btf_is_projection_of`). */
 export function isProjection(user: string, kernel: string): boolean {
-  return (
-    (user === '__sk_buff' && kernel === 'sk_buff') || (user === 'xdp_md' && kernel === 'xdp_buff')
-  );
+  return (user === '__sk_buff' && kernel === 'sk_buff') || (user === 'xdp_md' && kernel === 'xdp_buff');
 }
 
 /** Is a pointer to structure `name` the context of such a program? */

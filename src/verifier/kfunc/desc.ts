@@ -62,8 +62,7 @@ function readKfunc(v: Verifier, id: BtfTypeId): Kfunc {
   checkModel(v, btf, func.name, proto.type, proto.params);
   const info = kfuncByName(func.name);
   const allowed =
-    info !== undefined &&
-    mayCallKfunc({ type: v.progType, expectedAttachType: v.attachType }, info);
+    info !== undefined && mayCallKfunc({ type: v.progType, expectedAttachType: v.attachType }, info);
   return {
     id,
     name: func.name,
@@ -88,13 +87,7 @@ function readParam(btf: Btf, { name, type }: BtfParam): KfuncParam {
 }
 
 /** What the machine can pass at all. */
-function checkModel(
-  v: Verifier,
-  btf: Btf,
-  name: string,
-  ret: BtfTypeId,
-  params: readonly BtfParam[],
-): void {
+function checkModel(v: Verifier, btf: Btf, name: string, ret: BtfTypeId, params: readonly BtfParam[]): void {
   if (params.length > MAX_PARAMS) {
     v.invalid(`The function ${name} has ${params.length} arguments. Too many.`);
   }
