@@ -80,6 +80,7 @@ export class IrqLine {
   private masked = false;
   private readonly primary: () => Flow<IrqReturn>;
   private readonly oneshot: boolean;
+  private readonly threadable: boolean;
   private readonly thread: IrqThread | undefined;
   private readonly secondary: IrqThread | undefined;
   private readonly entry: ProbePoint;
@@ -96,6 +97,7 @@ export class IrqLine {
     this.entry = sched.probes.point('irq:irq_handler_entry');
     this.exit = sched.probes.point('irq:irq_handler_exit');
     const kept = flags.noThread === true || flags.perCpu === true || flags.oneshot === true;
+    this.threadable = !kept;
     const forced = host.threadirqs && !kept && handler !== undefined;
     this.oneshot = forced || flags.oneshot === true;
     this.primary = forced ? wakeThread : (handler ?? wakeThread);
@@ -136,7 +138,10 @@ export class IrqLine {
     const { calls } = this.host.sched.here;
     calls.push('handle_irq_event');
     if (this.entry.armed) yield* firePoint(this.entry, [this.number, this.request.name]);
+    const { here } = this.host.sched;
+    here.irqThreadable = this.threadable;
     const result = yield* this.primary();
+    here.irqThreadable = false;
     if (this.exit.armed) yield* firePoint(this.exit, [this.number, result === 'none' ? 0 : 1]);
     calls.pop();
     if (result === 'wakeThread' && this.thread !== undefined) this.thread.wake();

@@ -133,6 +133,8 @@ export class Softirqs {
     const { sched } = this;
     this.warnInHardirq('enable');
     if (sched.here.irqsDisabled) sched.console.warnOnce('kernel/softirq.c __local_bh_enable_ip');
+    if (sched.here.softirqCount === SOFTIRQ_DISABLE_OFFSET && sched.current.held.depth > 0)
+      sched.onIrqsOn?.(true);
     if (sched.rt) {
       yield* this.enableRt();
       return;

@@ -37,6 +37,7 @@ export class Locks implements LockEnv {
     this.lockdep = new Lockdep(sched, options.lockdep);
     this.graph = new WaitGraph(sched);
     this.bh = new CountingBh(sched);
+    sched.onIrqsOn = (softirq) => this.lockdep.irqsOn(softirq);
     this.tables = new HeldTables(sched.cpus.length);
   }
 

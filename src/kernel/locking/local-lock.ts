@@ -7,7 +7,7 @@ import type { Flow } from '../sched/flow.js';
 import type { LockEnv } from './env.js';
 import { Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
-import { READ_NONE } from './lockdep.js';
+import { READ_NONE } from './lock-flags.js';
 import { RtSpinLock } from './rt-spinlock.js';
 
 /** The lock of one CPU where it only exists for lockdep. */

@@ -51,10 +51,8 @@ export interface LockEdge {
   readonly to: LockClass;
   /** Kinds seen, a set of `Dep` bits. */
   kinds: number;
-  /** Where `to` was taken when the edge was first seen. */
-  readonly place: string;
-  /** Kernel functions under way then, innermost first. */
-  readonly stack: readonly string[];
+  /** Where `to` was taken when the edge was first seen: the place, then the functions around it. */
+  readonly trace: readonly string[];
 }
 
 export type LockType = 'normal' | 'percpu';
@@ -62,8 +60,8 @@ export type LockType = 'normal' | 'percpu';
 export class LockClass {
   /** Set of `Usage` bits. */
   usage = 0;
-  /** Where each bit was set, by bit. */
-  readonly usagePlaces: string[] = [];
+  /** Where each bit was set, by bit: the place, then the functions around it, innermost first. */
+  readonly usageTraces: (readonly string[])[] = [];
   readonly after: LockEdge[] = [];
   readonly before: LockEdge[] = [];
   /** Longest time that a lock of the class was held, in simulated ns; -1 before the first. */

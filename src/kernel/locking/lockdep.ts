@@ -5,26 +5,44 @@
  */
 import { HARDIRQ_MASK, NMI_MASK, SOFTIRQ_OFFSET } from '../sched/preempt.js';
 import type { Sched } from '../sched/sched.js';
-import { ChainNode, type HeldLocks } from './held-locks.js';
+import type { Task } from '../sched/task.js';
+import { ChainNode, type HeldLocks, MAX_LOCK_DEPTH } from './held-locks.js';
 import { type DepMap, LockClass, LockKey, type LockType } from './lock-class.js';
-
-/** How a lock is taken: exclusively, shared, or shared where readers of the same task may come again. */
-export const READ_NONE = 0;
-export const READ_SHARED = 1;
-export const READ_RECURSIVE = 2;
-export const READ_MASK = 3;
-export const TRYLOCK = 4;
-/** Circumstances, which lockdep adds: interrupt contexts, what is off, whether RT would run the handler in a thread. */
-export const IN_HARDIRQ = 8;
-export const IN_SOFTIRQ = 16;
-export const HARDIRQS_OFF = 32;
-export const SOFTIRQS_OFF = 64;
-export const THREADABLE = 128;
-/** Steps are numbered `class index * KEY_STRIDE + flags`. */
-export const KEY_STRIDE = 256;
+import {
+  HARDIRQS_OFF,
+  IN_HARDIRQ,
+  IN_SOFTIRQ,
+  KEY_STRIDE,
+  NESTED,
+  SOFTIRQS_OFF,
+  THREADABLE,
+} from './lock-flags.js';
+import { LockdepChecks } from './lockdep-checks.js';
+import {
+  freedReport,
+  imbalanceReport,
+  notNestedReport,
+  type Report,
+  userReturnReport,
+} from './lockdep-reports.js';
+import { type HeldView, heldLines, viewOf, viewsOf } from './lockdep-text.js';
+import { usageText } from './lockdep-usage.js';
 
 /** `once`: off after the first report, as in Linux. */
 export type LockdepMode = 'off' | 'once' | 'always';
+
+/** A class and its edges as data, e.g. to draw them. */
+export interface LockOrderGraph {
+  readonly classes: readonly {
+    readonly index: number;
+    readonly name: string;
+    readonly waitType: number;
+    /** E.g. `IN-HARDIRQ-W`. */
+    readonly usage: readonly string[];
+  }[];
+  /** By class index: `to` was taken while `from` was held, first at `place`. */
+  readonly edges: readonly { readonly from: number; readonly to: number; readonly place: string }[];
+}
 
 export class Lockdep {
   /** Checks are on. */
@@ -33,13 +51,17 @@ export class Lockdep {
   private readonly root = new ChainNode(undefined, -1, undefined);
   private readonly keys = new Map<string, LockKey>();
   private readonly byKey = new Map<LockKey, LockClass[]>();
+  private readonly checks: LockdepChecks;
+  private readonly rt: boolean;
   private ids = 0;
 
   constructor(
-    readonly sched: Sched,
+    private readonly sched: Sched,
     readonly mode: LockdepMode = 'once',
   ) {
     this.on = mode !== 'off';
+    this.rt = sched.rt;
+    this.checks = new LockdepChecks(sched);
   }
 
   /** The key of a name: one for all who ask with the same text. */
@@ -76,61 +98,178 @@ export class Lockdep {
     return found;
   }
 
+  /** The class of a lock at another subclass (`…_nested`), for `acquire`. */
+  nested(map: DepMap, subclass: number): LockClass {
+    const { waitOuter: outer, waitInner: inner, type } = map.cls;
+    return this.classOf(map.key, subclass, { outer, inner, type });
+  }
+
   /** lock_acquire: before the lock is waited for. `how`: `READ_…` and `TRYLOCK`. */
   acquire(map: DepMap, place: string, how: number, cls: LockClass = map.cls): void {
     if (!this.on) return;
     const { here } = this.sched;
     const { current, preemptCount } = here;
-    if ((preemptCount & NMI_MASK) !== 0) return;
-    let key = cls.index * KEY_STRIDE + how;
-    if (here.irqsDisabled) key += HARDIRQS_OFF;
-    if ((preemptCount & HARDIRQ_MASK) !== 0) key += IN_HARDIRQ;
-    const soft = here.softirqCount;
-    if (soft !== 0) key += (soft & SOFTIRQ_OFFSET) !== 0 ? SOFTIRQS_OFF + IN_SOFTIRQ : SOFTIRQS_OFF;
+    const key = cls.index * KEY_STRIDE + how + this.circumstances();
+    if ((preemptCount & NMI_MASK) !== 0) {
+      this.acquireInNmi(viewOf(map, cls, place, key));
+      return;
+    }
     const { held } = current;
     const node = held.node ?? this.root;
-    const next = node.lastKey === key ? node.lastNode : (node.child(key) ?? this.step(held, node, key, cls));
+    const next =
+      node.lastKey === key
+        ? node.lastNode
+        : (node.child(key) ?? this.step(held, viewOf(map, cls, place, key)));
     held.locks[held.depth] = map;
     held.places[held.depth++] = place;
     held.node = next;
   }
 
+  /** lock_acquire with a `nest_lock`, which has to be held and keeps locks of the class apart. */
+  acquireNested(map: DepMap, place: string, how: number, nest: DepMap): void {
+    if (!this.on) return;
+    const { held } = this.sched.current;
+    if (!held.locks.slice(0, held.depth).includes(nest)) {
+      const key = map.cls.index * KEY_STRIDE + how;
+      this.emit(notNestedReport(this.sched.here, viewOf(map, map.cls, place, key), nest));
+    } else this.acquire(map, place, how + NESTED);
+  }
+
   /** lock_release. */
-  release(map: DepMap): void {
+  release(map: DepMap, place?: string): void {
     if (!this.on) return;
     const { here } = this.sched;
     if ((here.preemptCount & NMI_MASK) !== 0) return;
     const { held } = here.current;
     const top = held.depth - 1;
-    if (held.locks[top] !== map) {
-      this.releaseInner(held, map);
+    if (held.locks[top] !== map || top < 0) {
+      this.releaseInner(held, map, place);
       return;
     }
     held.depth = top;
     held.node = held.node!.parent;
   }
 
+  /** Interrupts (`softirq`: softirqs) go on again; what is held is then held with them on. */
+  irqsOn(softirq = false): void {
+    const { held } = this.sched.current;
+    if (!this.on || held.depth === 0 || (!softirq && held.marked === held.node)) return;
+    if (!softirq) held.marked = held.node;
+    const views = viewsOf(held);
+    const report = this.checks.enabled(views, softirq);
+    if (report !== undefined) this.emit(report);
+    else if (!softirq && this.sched.here.softirqCount === 0) this.irqsOn(true);
+  }
+
+  /** lockdep_sys_exit: a task returns to user space. */
+  returnToUser(): void {
+    if (this.on && this.sched.current.held.depth > 0) this.emit(userReturnReport(this.sched.here));
+  }
+
+  /** debug_check_no_locks_freed: the memory of a lock is freed or initialised again. */
+  freed(map: DepMap, what: string): void {
+    if (!this.on) return;
+    const lock = this.held().find((view) => view.map === map);
+    if (lock !== undefined) this.emit(freedReport(this.sched.here, lock, what));
+  }
+
+  /** What a task holds, interrupts on top of it included; the innermost last. */
+  held(task: Task = this.sched.current): HeldView[] {
+    return viewsOf(task.held);
+  }
+
+  /** lock_is_held. */
+  isHeld(map: DepMap): boolean {
+    const { held } = this.sched.current;
+    return held.locks.slice(0, held.depth).includes(map);
+  }
+
+  /** The order graph as it has been seen so far. */
+  graph(): LockOrderGraph {
+    return {
+      classes: this.classes.map(({ index, label, waitInner, usage }) => ({
+        index,
+        name: label,
+        waitType: waitInner,
+        usage: [...Array(10).keys()].filter((bit) => (usage & (1 << bit)) !== 0).map(usageText),
+      })),
+      edges: this.classes.flatMap(({ after }) =>
+        after.map(({ from, to, trace }) => ({ from: from.index, to: to.index, place: trace[0] ?? '' })),
+      ),
+    };
+  }
+
+  /** Bits of the context that runs. */
+  private circumstances(): number {
+    const { here } = this.sched;
+    let bits = here.irqsDisabled ? HARDIRQS_OFF : 0;
+    if ((here.preemptCount & HARDIRQ_MASK) !== 0)
+      bits += here.irqThreadable ? IN_HARDIRQ + THREADABLE : IN_HARDIRQ;
+    const soft = here.softirqCount;
+    if (soft === 0) return bits;
+    // On RT softirqs are served by threads, which are no interrupts to lockdep.
+    return bits + ((soft & SOFTIRQ_OFFSET) !== 0 && !this.rt ? SOFTIRQS_OFF + IN_SOFTIRQ : SOFTIRQS_OFF);
+  }
+
   /** A step not taken before: it is checked and kept. */
-  private step(_held: HeldLocks, node: ChainNode, key: number, cls: LockClass): ChainNode {
-    return node.add(key, cls);
+  private step(held: HeldLocks, next: HeldView): ChainNode {
+    const node = held.node ?? this.root;
+    if (held.depth >= MAX_LOCK_DEPTH - 1) this.emit(this.tooDeep(held.depth + 1));
+    else {
+      const report = this.checks.acquire(viewsOf(held), next);
+      if (report !== undefined) this.emit(report);
+    }
+    return node.add(next.key, next.cls);
+  }
+
+  private tooDeep(depth: number): Report {
+    return {
+      title: 'BUG: MAX_LOCK_DEPTH too low!',
+      body: [
+        'turning off the locking correctness validator.',
+        `depth: ${depth}  max: ${MAX_LOCK_DEPTH}!`,
+        ...heldLines(this.sched.here),
+      ],
+    };
+  }
+
+  /** Nothing that is taken in NMI is kept; what is taken elsewhere, too, is refused. */
+  private acquireInNmi(next: HeldView): void {
+    if (next.trylock || !this.sched.profile.lockdepNmi) return;
+    const report = this.checks.nmi(next);
+    if (report !== undefined) this.emit(report);
   }
 
   /** Releases a lock that is not the innermost: the others follow on from what was before it. */
-  private releaseInner(held: HeldLocks, map: DepMap): void {
-    let at = held.depth - 1;
-    const keys: [number, LockClass][] = [];
-    let node = held.node;
-    while (at >= 0 && held.locks[at] !== map) {
-      keys.push([node!.key, node!.cls!]);
-      node = node!.parent;
-      at--;
+  private releaseInner(held: HeldLocks, map: DepMap, place: string | undefined): void {
+    const views = viewsOf(held);
+    const at = views.findLastIndex((view) => view.map === map);
+    if (at < 0) {
+      this.emit(imbalanceReport(this.sched.here, map, place ?? this.sched.here.stack()[0] ?? map.name));
+      return;
     }
-    if (at < 0) return;
-    node = node!.parent!;
-    for (const [key, cls] of keys.reverse()) node = node.child(key) ?? node.add(key, cls);
-    held.locks.splice(at, 1);
-    held.places.splice(at, 1);
-    held.depth--;
-    held.node = node;
+    held.depth = at;
+    held.node = this.ancestor(held.node!, views.length - at);
+    for (const { map: other, place: where, key, cls } of views.slice(at + 1)) {
+      const node = held.node ?? this.root;
+      const next = node.child(key) ?? this.step(held, viewOf(other, cls, where, key));
+      held.locks[held.depth] = other;
+      held.places[held.depth++] = where;
+      held.node = next;
+    }
+  }
+
+  private ancestor(node: ChainNode, generations: number): ChainNode | undefined {
+    let found: ChainNode | undefined = node;
+    for (let i = 0; i < generations; i++) found = found?.parent;
+    return found;
+  }
+
+  private emit({ title, body }: Report): void {
+    const { console, profile } = this.sched;
+    if (this.mode === 'once') this.on = false;
+    console.print(`\n${'='.repeat(title.length)}`);
+    const ident = `${profile.name} Not tainted`;
+    console.splat('lockdep', [title, ident, '-'.repeat(title.length), ...body, '', 'stack backtrace:']);
   }
 }

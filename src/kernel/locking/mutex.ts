@@ -11,7 +11,7 @@ import { inFunction } from '../trace/probes.js';
 import type { LockEnv } from './env.js';
 import { Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
-import { READ_NONE, TRYLOCK } from './lockdep.js';
+import { READ_NONE, TRYLOCK } from './lock-flags.js';
 import { RtMutex } from './rtmutex.js';
 
 const WAITS = { outer: WaitType.inv, inner: WaitType.sleep };

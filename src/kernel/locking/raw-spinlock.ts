@@ -7,7 +7,7 @@ import { inFunction, type ProbePoint } from '../trace/probes.js';
 import type { LockEnv } from './env.js';
 import { Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
-import { READ_NONE, TRYLOCK } from './lockdep.js';
+import { READ_NONE, TRYLOCK } from './lock-flags.js';
 
 const BEFORE = point('raw_spin_lock');
 

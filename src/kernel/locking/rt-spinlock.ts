@@ -10,7 +10,7 @@ import { inFunction, type ProbePoint } from '../trace/probes.js';
 import type { LockEnv } from './env.js';
 import type { LockOptions } from './lock.js';
 import { type LockKey, type LockType, WaitType } from './lock-class.js';
-import { READ_NONE, TRYLOCK } from './lockdep.js';
+import { READ_NONE, TRYLOCK } from './lock-flags.js';
 import type { SpinLockOps } from './raw-spinlock.js';
 import { RtMutex } from './rtmutex.js';
 

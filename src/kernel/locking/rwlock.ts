@@ -8,7 +8,7 @@ import { inInterrupt } from '../sched/preempt.js';
 import type { LockEnv } from './env.js';
 import { type Agent, Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
-import { READ_NONE, READ_RECURSIVE, READ_SHARED, TRYLOCK } from './lockdep.js';
+import { READ_NONE, READ_RECURSIVE, READ_SHARED, TRYLOCK } from './lock-flags.js';
 import { enterRtSection, leaveRcu } from './rt-spinlock.js';
 import { RwBase } from './rwbase.js';
 

@@ -10,7 +10,7 @@ import type { Task } from '../sched/task.js';
 import type { LockEnv } from './env.js';
 import { type Agent, Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
-import { READ_NONE, READ_SHARED, TRYLOCK } from './lockdep.js';
+import { READ_NONE, READ_SHARED, TRYLOCK } from './lock-flags.js';
 import { RwBase } from './rwbase.js';
 
 const WAITS = { outer: WaitType.inv, inner: WaitType.sleep };

@@ -54,6 +54,8 @@ export class Cpu implements PreemptState {
   preemptOffPlace = '';
   irqsOffSince = 0;
   irqsOffPlace = '';
+  /** The interrupt handler under way is one that RT would run in a thread; lockdep allows it what that may do. */
+  irqThreadable = false;
 
   constructor(
     readonly id: number,

@@ -71,6 +71,8 @@ export class Sched {
   trace: ScheduleTrace | undefined;
   /** Called whenever a task that is not the idle one becomes current; the tick starts by it. */
   onBusy: ((cpu: Cpu) => void) | undefined;
+  /** Told before interrupts (`softirq`: softirqs) are on again where locks are held. */
+  onIrqsOn: ((softirq: boolean) => void) | undefined;
   /** Set by the executor. */
   driver: Driver | undefined;
   private readonly onSwitch: (cpu: Cpu) => void;
@@ -206,6 +208,7 @@ export class Sched {
   irqRestore(before: boolean): void {
     const { here } = this;
     if (before || !here.irqsDisabled) return;
+    if (here.current.held.depth > 0) this.onIrqsOn?.(false);
     here.irqsDisabled = false;
     this.latency.section('irqsoff', this.clock.nanos - here.irqsOffSince, here.irqsOffPlace, here.id);
     // Where flows interleave, when it comes is a choice.
