@@ -13,8 +13,10 @@ import type { XdpBuff } from '../net/xdp.js';
 import { cantMigrate, cantSleep } from '../sched/debug.js';
 import { type Flow, type Pause, point } from '../sched/flow.js';
 import type { Sched } from '../sched/sched.js';
+import { stateOf } from './helpers/state.js';
 import { type BpfProg, sourcePlace } from './prog.js';
 import { pin, unpin } from './recursion.js';
+import type { RunContext } from './run-context.js';
 
 /** Instructions that a run may execute where nothing else is said. */
 export const DEFAULT_RUN_FUEL = 100_000_000;
@@ -115,6 +117,8 @@ export interface EventStart extends StartOptions {
   readonly callchain?: CallchainInput;
   /** Changed by the run. */
   readonly net?: RunPacket;
+  /** What helpers ask about the event; changed by the run. */
+  readonly run?: RunContext;
 }
 
 /**
@@ -168,8 +172,12 @@ export function runProgNow(kernel: Machine, prog: BpfProg, start: EventStart): b
     kernel.callchain.set(start.callchain);
     const packet = start.net ?? {};
     const outer = swapPacket(kernel.net, packet);
+    const state = stateOf(kernel);
+    const outerRun = state.run;
+    state.run = start.run ?? {};
     execution.start(prog.program, start);
     const exited = execution.complete();
+    state.run = outerRun;
     Object.assign(packet, swapPacket(kernel.net, outer));
     const { instructions } = execution;
     prog.stats.runs++;
@@ -187,6 +195,7 @@ export function runProgNow(kernel: Machine, prog: BpfProg, start: EventStart): b
 /** A run under way: what the machine shows of its packet and stacks is the run's own whenever it goes on. */
 class ProgRun {
   private readonly packet: RunPacket;
+  private readonly run: RunContext;
   private charged = 0;
 
   constructor(
@@ -195,6 +204,7 @@ class ProgRun {
     private readonly execution: Execution,
   ) {
     this.packet = start.net ?? {};
+    this.run = start.run ?? {};
   }
 
   *drive(prog: BpfProg): Flow<RunResult> {
@@ -215,12 +225,16 @@ class ProgRun {
     const outer = swapPacket(net, this.packet);
     const stacks = { kernel: callchain.kernel, user: callchain.user };
     callchain.set(this.start.callchain);
+    const state = stateOf(kernel);
+    const outerRun = state.run;
+    state.run = this.run;
     clock.publish();
     try {
       return steps.next();
     } finally {
       Object.assign(this.packet, swapPacket(net, outer));
       Object.assign(callchain, stacks);
+      state.run = outerRun;
       const { instructions } = execution;
       sched.charge((instructions - this.charged) * sched.costs.insn);
       this.charged = instructions;

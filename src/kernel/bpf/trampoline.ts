@@ -28,8 +28,10 @@ export function* runTrampolineProg(tracing: Tracing, prog: BpfProg, start: Event
   else sched.migrateDisable('__bpf_prog_enter');
   const guarded = profile.guardTramp && !perCgroup;
   let r0 = 0n;
-  if (guarded && (yield* thisCpuAdd(sched, prog.active, 1)) !== 1) prog.stats.misses++;
-  else r0 = (yield* runProgFlow(kernel, prog, start)).r0;
+  if (guarded && (yield* thisCpuAdd(sched, prog.active, 1)) !== 1) {
+    prog.stats.misses++;
+    prog.stats.skipped++;
+  } else r0 = (yield* runProgFlow(kernel, prog, start)).r0;
   if (guarded) yield* thisCpuAdd(sched, prog.active, -1);
   if (profile.trampPin === 'preempt') sched.preemptEnable();
   else sched.migrateEnable();
@@ -55,7 +57,13 @@ export function attachTrampoline(tracing: Tracing, link: BpfLink, point: ProbePo
     const { memory } = tracing;
     const given = count === undefined ? args : args.slice(0, count);
     const context = memory.args(given, result, count);
-    const r0 = yield* runTrampolineProg(tracing, prog, tracing.start(context.address));
+    const run = {
+      funcIp: tracing.text.address(point.name),
+      argCount: count ?? given.length,
+      hasResult: result !== undefined,
+    };
+    const start = { ...tracing.start(context.address), run };
+    const r0 = yield* runTrampolineProg(tracing, prog, start);
     memory.give(context);
     return r0;
   }

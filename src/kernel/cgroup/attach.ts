@@ -8,15 +8,17 @@ import type { ContextLayout } from '../../abi/context/layout.js';
 import { SOCK } from '../../abi/context/skb.js';
 import { Errno } from '../../abi/errno.js';
 import type { Region } from '../../vm/index.js';
+import { type HelperState, stateOf } from '../bpf/helpers/state.js';
 import type { BpfProg } from '../bpf/prog.js';
 import { pin, unpin } from '../bpf/recursion.js';
+import type { RunContext } from '../bpf/run-context.js';
 import { type EventStart, runProgFlow } from '../bpf/run-prog.js';
 import { SyscallError, UnsupportedError } from '../errors.js';
 import type { Machine } from '../machine.js';
 import type { Flow } from '../sched/flow.js';
 import type { Task } from '../sched/task.js';
 import type { ContextMemory } from '../trace/context-memory.js';
-import { Cgroup } from './cgroup.js';
+import type { Cgroup } from './cgroup.js';
 
 /** Fields of a context by name. */
 export type ContextFields = Readonly<Record<string, number | bigint>>;
@@ -29,19 +31,18 @@ export interface HookResult {
   readonly data?: Uint8Array;
 }
 
-const ROOT_ID = 1n;
-
 export class Cgroups {
   readonly root: Cgroup;
   private readonly byPath = new Map<string, Cgroup>();
-  private readonly members = new WeakMap<Task, Cgroup>();
+  private readonly state: HelperState;
   private readonly progs = new Map<Cgroup, Map<AttachType, BpfProg[]>>();
 
   constructor(
     private readonly kernel: Machine,
     private readonly memory: ContextMemory,
   ) {
-    this.root = new Cgroup(kernel, ROOT_ID);
+    this.state = stateOf(kernel);
+    this.root = this.state.rootCgroup;
     this.byPath.set('/', this.root);
   }
 
@@ -53,7 +54,7 @@ export class Cgroups {
     for (let i = 0; i < parts.length; i++) {
       const name = `/${parts.slice(0, i + 1).join('/')}`;
       const known = this.byPath.get(name);
-      const next = known ?? new Cgroup(this.kernel, ROOT_ID + BigInt(this.byPath.size), group);
+      const next = known ?? this.state.makeCgroup(this.root.id + BigInt(this.byPath.size), group);
       this.byPath.set(name, next);
       group = next;
     }
@@ -62,11 +63,11 @@ export class Cgroups {
 
   /** Moves a task into a group. */
   join(task: Task, group: Cgroup): void {
-    this.members.set(task, group);
+    this.state.cgroupOfTask.set(task.pid, group);
   }
 
   of(task: Task): Cgroup {
-    return this.members.get(task) ?? this.root;
+    return this.state.cgroupOfTask.get(task.pid) ?? this.root;
   }
 
   attach(prog: BpfProg, group: Cgroup, type: AttachType): () => void {
@@ -89,20 +90,21 @@ export class Cgroups {
     return found;
   }
 
-  /** bpf_prog_run_array_cg: 0, or -EPERM where a program returned 0. */
-  *run(progs: readonly BpfProg[], start: EventStart): Flow<number> {
+  /** bpf_prog_run_array_cg: 0 or what a program has set, -EPERM where one returned 0 and had set nothing. */
+  *run(progs: readonly BpfProg[], given: EventStart, type: AttachType, retval = 0): Flow<number> {
     const { sched } = this.kernel;
-    let retval = 0;
+    const run: RunContext = { ...given.run, retval, attachType: type, cgroup: this.of(sched.current) };
+    const start = { ...given, run };
     pin(sched, 'bpf_prog_run_array_cg');
     sched.current.rcuDepth++;
     for (const prog of progs) {
       const { r0 } = yield* runProgFlow(this.kernel, prog, start);
-      if ((r0 & 1n) === 0n && retval === 0) retval = -Errno.EPERM;
+      if ((r0 & 1n) === 0n && (run.retval ?? 0) >= 0) run.retval = -Errno.EPERM;
     }
     sched.current.rcuDepth--;
     unpin(sched);
     yield* sched.resched();
-    return retval;
+    return run.retval ?? 0;
   }
 
   /** An event that concerns the current task: what its group's programs of a type make of the context. */
@@ -115,7 +117,10 @@ export class Cgroups {
     if (buffer !== undefined) buffer.bytes.set(data!);
     const pointers = buffer === undefined ? {} : pointersTo(buffer, data!.length);
     memory.putFields(context, layout, { ...given, ...pointers });
-    const errno = progs.length === 0 ? 0 : yield* this.run(progs, { args: [context.address] });
+    const errno =
+      progs.length === 0
+        ? 0
+        : yield* this.run(progs, { args: [context.address] }, type, Number(given.retval ?? 0));
     const fields = read(layout, context);
     const after = buffer?.bytes.slice(0, Math.min(data!.length, fields.optlen ?? data!.length));
     memory.give(context);

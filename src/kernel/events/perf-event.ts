@@ -8,11 +8,9 @@ import { PERF_EVENT_DATA } from '../../abi/context/perf-event.js';
 import type { BpfLink } from '../bpf/link.js';
 import { runProgFlow } from '../bpf/run-prog.js';
 import { SyscallError } from '../errors.js';
-import type { PendingInterrupt } from '../sched/cpu.js';
 import type { Flow } from '../sched/flow.js';
 import type { Tracing } from '../trace/bpf-trace.js';
 import type { Registers } from '../trace/context-memory.js';
-import { interrupt } from './interrupt.js';
 
 /** Events of the hardware and of software, as `perf list` names them. */
 export const HARDWARE_EVENTS = [
@@ -42,6 +40,8 @@ export interface PerfEventAttr {
   readonly cpu: number;
   /** Events between two samples; default 1,000,000 (for clocks: ns). */
   readonly period?: number;
+  /** Samples a second of simulated time that come by themselves; absent: only those that `perfSample` brings about. */
+  readonly freq?: number;
 }
 
 /** What a sample finds. */
@@ -57,6 +57,7 @@ const DEFAULT_PERIOD = 1_000_000;
 const PERIOD_AT = offsetOf(PERF_EVENT_DATA, 'sample_period');
 const ADDR_AT = offsetOf(PERF_EVENT_DATA, 'addr');
 const USER_IP = 0x401000n;
+const NS_PER_SECOND = 1e9;
 
 export class PerfEvent {
   link: BpfLink | undefined;
@@ -88,10 +89,30 @@ export class PerfEvents {
     const event = new PerfEvent(attr);
     event.link = link;
     this.open.push(event);
+    if (attr.freq !== undefined) this.arm(event, attr.freq);
     return () => {
       this.open.splice(this.open.indexOf(event), 1);
       event.link = undefined;
     };
+  }
+
+  /** The next of the samples that come by themselves, until the event is closed. */
+  private arm(event: PerfEvent, freq: number): void {
+    const { executor, sched, irq } = this.tracing.kernel;
+    const cpu = sched.cpus[event.attr.cpu]!;
+    const here = this;
+    function* body(): Flow<void> {
+      if (event.link === undefined) return;
+      here.arm(event, freq);
+      yield* here.overflow(event, {});
+    }
+    const name = event.via === 'nmi' ? 'perf_event_nmi_handler' : 'perf_swevent_hrtimer';
+    const interrupt =
+      event.via === 'nmi'
+        ? { kind: 'nmi' as const, name, flow: () => irq.nmiFlow(name, body) }
+        : irq.interrupt(name, body);
+    const now = cpu === sched.here ? sched.clock.nanos : cpu.timeNs;
+    executor.at(now + Math.round(NS_PER_SECOND / freq), cpu, interrupt, () => false);
   }
 
   /** Events of a CPU that come in the same way, or by name. */
@@ -99,11 +120,18 @@ export class PerfEvents {
     return this.open.filter(({ attr }) => attr.cpu === cpu && (name === undefined || attr.event === name));
   }
 
-  /** The overflow as an interrupt; not for events that come inline. */
-  overflowInterrupt(event: PerfEvent, sample: PerfSample): PendingInterrupt {
-    const kind = event.via === 'nmi' ? 'nmi' : 'hardirq';
-    const name = kind === 'nmi' ? 'perf_event_nmi_handler' : 'perf_swevent_hrtimer';
-    return interrupt(this.tracing.kernel.sched, kind, name, () => this.overflow(event, sample));
+  /** An overflow that comes as an interrupt; `done` is called at its end. */
+  raise(event: PerfEvent, sample: PerfSample, done: () => void = () => {}): void {
+    const { irq, executor, sched } = this.tracing.kernel;
+    const body = (): Flow<void> => this.whole(event, sample, done);
+    const { cpu } = event.attr;
+    if (event.via === 'nmi') irq.nmi(body, { cpu, name: 'perf_event_nmi_handler' });
+    else executor.raise(sched.cpus[cpu]!, irq.interrupt('perf_swevent_hrtimer', body));
+  }
+
+  private *whole(event: PerfEvent, sample: PerfSample, done: () => void): Flow<void> {
+    yield* this.overflow(event, sample);
+    done();
   }
 
   /** A software event happens here (`__perf_sw_event`). */
@@ -131,7 +159,7 @@ export class PerfEvents {
       pass = (yield* runProgFlow(kernel, prog, start)).r0 !== 0n;
       this.tracing.memory.give(context);
       sched.current.rcuDepth--;
-    } else if (prog !== undefined) prog.stats.misses++;
+    } else if (prog !== undefined) prog.stats.skipped++;
     yield* instrumentation.dec();
     calls.pop();
     if (pass) event.samples++;

@@ -53,6 +53,12 @@ class LevelGuard {
   }
 }
 
+/** A guard keeps a program from running; `counted`: the kernel says so in `recursion_misses`. */
+function skip({ stats }: BpfProg, counted: boolean): void {
+  stats.skipped++;
+  if (counted) stats.misses++;
+}
+
 export class Tracing {
   readonly memory: ContextMemory;
   readonly text: KernelText;
@@ -86,7 +92,7 @@ export class Tracing {
     else if (profile.traceCallPreempt === 'migrate') sched.migrateDisable('trace_call_bpf');
     let result = 0;
     if ((yield* instrumentation.inc()) === 1) result = yield* runArrayPinned(kernel, progs, start);
-    else if (profile.countMissed) for (const prog of progs) prog.stats.misses++;
+    else for (const prog of progs) skip(prog, profile.countMissed);
     yield* instrumentation.dec();
     if (profile.traceCallPreempt === 'preempt') sched.preemptEnable();
     else if (profile.traceCallPreempt === 'migrate') sched.migrateEnable();
@@ -103,7 +109,7 @@ export class Tracing {
     if (srcu) sched.migrateDisable('__bpf_trace_run');
     const alone = !profile.guardRawTp || (yield* thisCpuAdd(sched, prog.active, 1)) === 1;
     if (alone) yield* runProgFlow(this.kernel, prog, start);
-    else prog.stats.misses++;
+    else skip(prog, true);
     if (profile.guardRawTp) yield* thisCpuAdd(sched, prog.active, -1);
     if (srcu) sched.migrateEnable();
     sched.current.rcuDepth--;
@@ -164,7 +170,7 @@ export class Tracing {
       result = Number((yield* runProgFlow(kernel, prog, start)).r0 & 0xffffffffn);
       sched.current.rcuDepth--;
       sched.migrateEnable();
-    } else prog.stats.misses++;
+    } else skip(prog, true);
     yield* instrumentation.dec();
     return result;
   }

@@ -4,6 +4,7 @@
  */
 import { AttachType } from '../../abi/attach-types.js';
 import type { BpfLink } from '../bpf/link.js';
+import type { EventStart } from '../bpf/run-prog.js';
 import type { Flow } from '../sched/flow.js';
 import type { Tracing } from './bpf-trace.js';
 import type { ProbeArg, ProbePoint } from './probes.js';
@@ -14,18 +15,19 @@ function* withRegs(
   fn: string,
   args: readonly ProbeArg[],
   result: ProbeArg | undefined,
-  body: (context: bigint) => Flow<number>,
+  body: (start: EventStart) => Flow<number>,
 ): Flow<number> {
   const { memory } = tracing;
-  const regs = memory.functionRegs(args, result, tracing.text.address(fn));
-  const value = yield* body(regs.address);
+  const funcIp = tracing.text.address(fn);
+  const regs = memory.functionRegs(args, result, funcIp);
+  const value = yield* body({ ...tracing.start(regs.address), run: { funcIp } });
   memory.give(regs);
   return value;
 }
 
 function single(tracing: Tracing, link: BpfLink, fn: string) {
   return (args: readonly ProbeArg[], result: ProbeArg | undefined): Flow<number> =>
-    withRegs(tracing, fn, args, result, (context) => tracing.callBpf([link.prog], tracing.start(context)));
+    withRegs(tracing, fn, args, result, (start) => tracing.callBpf([link.prog], start));
 }
 
 /** A program at a function's entry. */
@@ -59,7 +61,7 @@ export function attachMulti(
   const session = prog.expectedAttachType === AttachType.trace_kprobe_session;
   const undo = points.map((point) => {
     const run = (args: readonly ProbeArg[], result: ProbeArg | undefined): Flow<number> =>
-      withRegs(tracing, point.name, args, result, (context) => tracing.multi(prog, tracing.start(context)));
+      withRegs(tracing, point.name, args, result, (start) => tracing.multi(prog, start));
     if (!exit && !session) {
       return point.attach('entry', function* (args) {
         yield* tracing.fprobe(link, () => run(args, undefined));

@@ -1,0 +1,128 @@
+/**
+ * What can happen in a simulated kernel, as flows: to be driven by the host, or to be part of what a simulated task does.
+ * Each begins in the context that the current CPU is in; where Linux enters another one for the event, the flow does.
+ */
+import { AttachType } from '../../abi/attach-types.js';
+import type { BpfProg } from '../bpf/prog.js';
+import type { Cgroups } from '../cgroup/attach.js';
+import type { NetDevice, NetDevices, PacketResult } from '../net/attach-device.js';
+import { type NetHooks, type TriggerInput, type TriggerResult, triggeredIn } from '../net/attach-hooks.js';
+import type { Flow } from '../sched/flow.js';
+import type { Tracing } from '../trace/bpf-trace.js';
+import { fullEventName } from '../trace/event-names.js';
+import { firePoint, inFunction, type ProbeArg } from '../trace/probes.js';
+import type { SyscallBody, SyscallResult, Syscalls } from '../trace/syscalls.js';
+import type { Uprobes } from '../trace/uprobe.js';
+
+/** An IPv4 or IPv6 address and port of a system call. */
+export interface SocketAddress {
+  /** Dotted for IPv4; 16 bytes as hex words for IPv6. */
+  readonly ip: string;
+  readonly port: number;
+}
+
+/** A system call's outcome beside its value. */
+export interface AddressResult extends SyscallResult {
+  /** The address that the programs of the task's control group left. */
+  readonly address: SocketAddress;
+}
+
+export interface EventParts {
+  readonly tracing: Tracing;
+  readonly syscalls: Syscalls;
+  readonly uprobes: Uprobes;
+  readonly devices: NetDevices;
+  readonly cgroups: Cgroups;
+  readonly hooks: NetHooks;
+}
+
+const AF_INET = 2;
+const SOCK_STREAM = 1;
+const IPPROTO_TCP = 6;
+
+export class Events {
+  constructor(private readonly parts: EventParts) {}
+
+  /** A function of the kernel is called: its probes fire; `body` is what it does, `result` what it returns otherwise. */
+  *callFunction(name: string, args: readonly ProbeArg[], body: () => Flow<ProbeArg>): Flow<ProbeArg> {
+    const { sched } = this.parts.tracing.kernel;
+    return yield* inFunction(sched.here.calls, sched.probes.point(name), args, body);
+  }
+
+  /** A tracepoint is passed. `raw`: its arguments, where they are not its record's fields. */
+  *tracepoint(name: string, fields: readonly ProbeArg[], raw?: readonly ProbeArg[]): Flow<void> {
+    const { probes } = this.parts.tracing.kernel.sched;
+    yield* firePoint(probes.point(fullEventName(name, probes.names())), fields, raw);
+  }
+
+  /** A function of user space is called, at `path:function`, and, where there is a result, returns. */
+  uprobe(place: string, args: readonly ProbeArg[], result?: ProbeArg): Flow<void> {
+    return this.parts.uprobes.hit(place, args, result);
+  }
+
+  /** The current task makes a system call. */
+  syscall(name: string, args: readonly ProbeArg[], body: SyscallBody): Flow<SyscallResult> {
+    return this.parts.syscalls.invoke(name, args, body);
+  }
+
+  /** connect() or bind() of an IPv4 socket: the programs of the task's control group have their say. */
+  *address(call: 'connect' | 'bind', { ip, port }: SocketAddress): Flow<AddressResult> {
+    const { cgroups, syscalls } = this.parts;
+    const type = call === 'connect' ? AttachType.cgroup_inet4_connect : AttachType.cgroup_inet4_bind;
+    let address: SocketAddress = { ip, port };
+    const result = yield* syscalls.invoke(call, [3, 0, 16], function* () {
+      const given = {
+        user_family: AF_INET,
+        user_ip4: ip4(ip),
+        user_port: swap16(port),
+        family: AF_INET,
+        type: SOCK_STREAM,
+        protocol: IPPROTO_TCP,
+      };
+      const { errno, fields } = yield* cgroups.hook(type, given);
+      if (errno === 0) address = { ip: ip4Text(fields.user_ip4!), port: swap16(fields.user_port! & 0xffff) };
+      return errno;
+    });
+    return { ...result, address };
+  }
+
+  /** A hook of the security modules: 0, or what an attached program answered. */
+  *lsm(hook: string, args: readonly ProbeArg[]): Flow<number> {
+    const allow = function* (): Flow<ProbeArg> {
+      return 0;
+    };
+    const inner = (): Flow<ProbeArg> => this.callFunction(`bpf_lsm_${hook}`, args, allow);
+    return Number(yield* this.callFunction(`security_${hook}`, args, inner));
+  }
+
+  /** A frame is sent by the current task. */
+  *transmit(device: NetDevice, frame: Uint8Array): Flow<PacketResult> {
+    const { softirq } = this.parts.tracing.kernel.irq;
+    yield* softirq.disable('__dev_queue_xmit');
+    const result = yield* this.parts.devices.transmit(device, frame);
+    yield* softirq.enable();
+    return result;
+  }
+
+  /** An event of a program that has no event of its own here (`NetHooks`); in the softirq's stead softirqs are off. */
+  *trigger(prog: BpfProg, input: TriggerInput): Flow<TriggerResult> {
+    const { softirq } = this.parts.tracing.kernel.irq;
+    const bh = triggeredIn(prog.type) === 'softirq';
+    if (bh) yield* softirq.disable('trigger');
+    const result = yield* this.parts.hooks.trigger(prog, input);
+    if (bh) yield* softirq.enable();
+    return result;
+  }
+}
+
+const swap16 = (value: number): number => ((value & 0xff) << 8) | (value >> 8);
+
+/** In network order, as a little-endian word. */
+function ip4(text: string): number {
+  const bytes = text.split('.').map(Number);
+  return ((bytes[3]! << 24) | (bytes[2]! << 16) | (bytes[1]! << 8) | bytes[0]!) >>> 0;
+}
+
+function ip4Text(word: number): string {
+  return [0, 8, 16, 24].map((shift) => (word >>> shift) & 0xff).join('.');
+}

@@ -1,0 +1,188 @@
+/** What programs of each type run in: preemption, interrupts, pinning, on RT and not, by profile. */
+import { describe, expect, test } from '@jest/globals';
+import { AttachType } from '../../../src/abi/attach-types.js';
+import type { Kernel } from '../../../src/kernel/kernel.js';
+import { ASK, kernelOf, type LoadAs, load, observe } from './support.js';
+
+const FRAME = new Uint8Array(64);
+
+interface Case {
+  readonly type: Parameters<typeof load>[1];
+  readonly as?: LoadAs;
+  readonly target?: string;
+  readonly cause: (kernel: Kernel) => void;
+}
+
+const CASES: Readonly<Record<string, Case>> = {
+  kprobe: { type: 'kprobe', target: 'kprobe:f', cause: (k) => k.callFunction('f') },
+  kretprobe: { type: 'kprobe', target: 'kretprobe:f', cause: (k) => k.callFunction('f') },
+  'kprobe.multi': { type: 'kprobe', target: 'kprobe.multi:f', cause: (k) => k.callFunction('f') },
+  tracepoint: { type: 'tracepoint', target: 'tracepoint:a:b', cause: (k) => k.tracepoint('a:b') },
+  raw_tp: { type: 'raw_tracepoint', target: 'raw_tp:a:b', cause: (k) => k.tracepoint('a:b') },
+  fentry: {
+    type: 'tracing',
+    as: { attachType: AttachType.trace_fentry },
+    target: 'fentry:f',
+    cause: (k) => k.callFunction('f'),
+  },
+  fexit: {
+    type: 'tracing',
+    as: { attachType: AttachType.trace_fexit },
+    target: 'fexit:f',
+    cause: (k) => k.callFunction('f'),
+  },
+  lsm: {
+    type: 'lsm',
+    as: { attachType: AttachType.lsm_mac },
+    target: 'lsm:file_open',
+    cause: (k) => k.lsm('file_open'),
+  },
+  uprobe: { type: 'kprobe', target: 'uprobe:/bin/x:f', cause: (k) => k.uprobe('/bin/x:f') },
+  'perf hardware': { type: 'perf_event', target: 'perf_event:cpu-cycles@0', cause: (k) => k.perfSample(0) },
+  'perf clock': { type: 'perf_event', target: 'perf_event:cpu-clock@0', cause: (k) => k.perfSample(0) },
+  'perf software': { type: 'perf_event', target: 'perf_event:page-faults@0', cause: (k) => k.perfSample(0) },
+  xdp: { type: 'xdp', target: 'xdp:eth0', cause: (k) => k.packet(FRAME) },
+  tc: { type: 'sched_cls', target: 'tc:eth0', cause: (k) => k.packet(FRAME) },
+  'tc egress': { type: 'sched_cls', target: 'tc:eth0:egress', cause: (k) => k.transmit(FRAME) },
+  cgroup: {
+    type: 'cgroup_sock_addr',
+    as: { attachType: AttachType.cgroup_inet4_connect },
+    target: 'cgroup:/',
+    cause: (k) => k.connect({ ip: '10.0.0.1', port: 80 }),
+  },
+};
+
+/** Profile, then for each attach point: preempt_count, interrupts off, pinned by the task's counter. */
+const TABLE: readonly (readonly [string, Readonly<Record<string, readonly [number, boolean, boolean]>>])[] = [
+  [
+    '5.6',
+    {
+      kprobe: [3, false, false],
+      tracepoint: [3, false, false],
+      raw_tp: [2, false, false],
+      fentry: [1, false, false],
+      fexit: [1, false, false],
+      uprobe: [2, false, false],
+      'perf hardware': [0x110000, true, false],
+      'perf clock': [0x10000, true, false],
+      'perf software': [1, false, false],
+      xdp: [0x100, false, false],
+      tc: [0x100, false, false],
+      'tc egress': [0x200, false, false],
+      cgroup: [1, false, false],
+    },
+  ],
+  [
+    '5.7',
+    {
+      kprobe: [2, false, false],
+      kretprobe: [2, false, false],
+      tracepoint: [2, false, false],
+      raw_tp: [1, false, false],
+      fentry: [1, false, false],
+      lsm: [1, false, false],
+      uprobe: [2, false, false],
+      'perf hardware': [0x110000, true, false],
+      xdp: [0x100, false, false],
+      tc: [0x100, false, false],
+      cgroup: [1, false, false],
+    },
+  ],
+  [
+    '5.7-rt',
+    {
+      kprobe: [1, false, true],
+      tracepoint: [1, false, true],
+      raw_tp: [1, false, false],
+      fentry: [0, false, true],
+      fexit: [0, false, true],
+      lsm: [0, false, true],
+      uprobe: [1, false, true],
+      'perf hardware': [0x110000, true, false],
+      'perf clock': [0x10000, true, false],
+      'perf software': [1, false, false],
+      xdp: [0, false, true],
+      tc: [0, false, true],
+      'tc egress': [0, false, true],
+      cgroup: [0, false, true],
+    },
+  ],
+  [
+    '6.18',
+    {
+      kprobe: [1, false, true],
+      'kprobe.multi': [1, false, true],
+      tracepoint: [1, false, true],
+      raw_tp: [1, false, false],
+      fentry: [0, false, true],
+      uprobe: [0, false, true],
+      'perf hardware': [0x110000, true, false],
+      xdp: [0x100, false, false],
+      cgroup: [0, false, true],
+    },
+  ],
+  [
+    '6.18-rt',
+    {
+      kprobe: [1, false, true],
+      raw_tp: [1, false, false],
+      fentry: [0, false, true],
+      xdp: [0, false, true],
+      tc: [0, false, true],
+      cgroup: [0, false, true],
+    },
+  ],
+];
+
+const rows = TABLE.flatMap(([profile, points]) =>
+  Object.entries(points).flatMap(([point, expected]) =>
+    [false, true].map((interleaved) => ({ profile, point, expected, interleaved })),
+  ),
+);
+
+describe('what programs run in', () => {
+  test.each(rows)(
+    '$point on $profile, interleaved: $interleaved',
+    ({ profile, point, expected, interleaved }) => {
+      const kernel = kernelOf(profile, { interleaved });
+      const seen = observe(kernel);
+      const { type, as = {}, target, cause } = CASES[point]!;
+      const prog = load(kernel, type, ASK, as);
+      kernel.attach(prog, target);
+      cause(kernel);
+      expect(
+        seen.map(({ preemptCount, irqsDisabled, pinned }) => [preemptCount, irqsDisabled, pinned]),
+      ).toEqual([expected]);
+      expect(prog.stats.runs).toBe(1);
+      // Everything has been given back.
+      expect(kernel.splats).toEqual([]);
+      const { here, current } = kernel.sched;
+      expect([here.preemptCount, here.irqsDisabled, here.calls.length]).toEqual([0, false, 0]);
+      expect([current.migrationDisabled, current.rcuDepth, current.softirqDisableCount]).toEqual([0, 0, 0]);
+      expect([...kernel.instrumentation.progActive]).toEqual([0, 0, 0, 0]);
+    },
+  );
+
+  test('on RT a frame is received in the thread of its interrupt', () => {
+    const kernel = kernelOf('6.18-rt');
+    const seen = observe(kernel);
+    kernel.attach(load(kernel, 'xdp', ASK), 'xdp:eth0');
+    kernel.packet(FRAME, { cpu: 2 });
+    expect(seen.map(({ comm, cpu, softirq }) => [comm.replace(/\d+/, 'N'), cpu, softirq > 0])).toEqual([
+      ['irq/N-eth0-rx-', 2, true],
+    ]);
+  });
+
+  test('an NMI finds what it interrupts below itself', () => {
+    const kernel = kernelOf('6.18');
+    const seen = observe(kernel);
+    kernel.attach(load(kernel, 'perf_event', ASK), 'perf_event:cpu-cycles@0');
+    kernel.callFunction('outer', [], {
+      body: function* () {
+        kernel.perfSample(0);
+        return 0;
+      },
+    });
+    expect(seen[0]?.calls).toEqual(['bpf_prog_prog', 'bpf_overflow_handler', '<NMI>', 'outer']);
+  });
+});
