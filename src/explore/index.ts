@@ -7,6 +7,7 @@ export { type Minimised, type MinimiseOptions, minimise } from './minimise.js';
 export { type PctOptions, pct } from './pct.js';
 export { randomWalk } from './random.js';
 export { parseSchedule } from './replay.js';
+export { type StoryLine, storyOf, storyText } from './story.js';
 export type { Strategy } from './strategy.js';
 export type {
   ExploreReport,

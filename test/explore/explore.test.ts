@@ -10,6 +10,8 @@ import {
   replay,
   type Scenario,
   type Strategy,
+  storyOf,
+  storyText,
 } from '../../src/explore/index.js';
 import { idleSteps, lostUpdate, twoLocks } from './worlds.js';
 
@@ -119,5 +121,24 @@ test('a schedule of another scenario is refused by its first step that cannot be
   const schedule = { scenario: 'two locks', seed: 0, steps: ['run nobody/7 on CPU 3'] };
   expect(() => replay(twoLocks(), schedule)).toThrow(
     /step 1 is "run nobody\/7 on CPU 3", but what can happen is/,
+  );
+});
+
+test('a failure is told step by step, a column for each CPU', () => {
+  const scenario = twoLocks();
+  const [failure] = explore({ scenario, strategy: exhaustive() }).failures;
+  const least = minimise(scenario, failure!);
+  expect(storyText(storyOf(scenario, least), least)).toBe(
+    [
+      'CPU 0                                       CPU 1',
+      't1/1: starts',
+      '  step',
+      '                                            t2/2: starts',
+      '                                              step',
+      '                                              step',
+      't1/1: step',
+      '',
+      'nothing can go on: t1/1 on CPU 0 spins on B, held by t2/2; t2/2 on CPU 1 spins on A, held by t1/1',
+    ].join('\n'),
   );
 });

@@ -41,6 +41,8 @@ export interface Driver {
   drive<T>(flow: Flow<T>): T;
   /** Has the current CPU take the interrupts that it can take now, on the host's stack. */
   takeInterrupts(): void;
+  /** preempt_schedule, on the host's stack. */
+  preempt(): void;
 }
 
 const GIVE_WAY: SchedulePause = { kind: 'schedule' };
@@ -170,6 +172,11 @@ export class Sched {
       here.preemptOffPlace = place;
     }
     here.preemptCount += offset;
+    if (this.trace !== undefined) this.noteCount();
+  }
+
+  private noteCount(): void {
+    this.note({ kind: 'count', name: 'preempt_count', value: this.here.preemptCount });
   }
 
   countSub(offset: number): void {
@@ -183,6 +190,7 @@ export class Sched {
       return;
     }
     here.preemptCount -= offset;
+    if (this.trace !== undefined) this.noteCount();
     if (here.preemptCount === 0) {
       this.latency.section(
         'preemptoff',
@@ -190,7 +198,18 @@ export class Sched {
         here.preemptOffPlace,
         here.id,
       );
+      if (here.needResched) this.preemptHost();
     }
+  }
+
+  /**
+   * The host's own task, in plain code, gives way as soon as it may. Tasks with flows do so at their next `resched`; where
+   * flows interleave, it is a choice.
+   */
+  private preemptHost(): void {
+    const { here, interleaved } = this;
+    if (interleaved || !preemptible(here) || here.interrupts.length > 0) return;
+    if (here.current.flow === undefined && here.current !== here.idle) this.driver?.preempt();
   }
 
   /** local_irq_save: whether interrupts were off before. */
@@ -213,6 +232,7 @@ export class Sched {
     this.latency.section('irqsoff', this.clock.nanos - here.irqsOffSince, here.irqsOffPlace, here.id);
     // Where flows interleave, when it comes is a choice.
     if (here.pending.length > 0 && !this.interleaved) this.driver?.takeInterrupts();
+    if (here.needResched) this.preemptHost();
   }
 
   /** The end of an interrupt: interrupts are on again; whoever delivers them sees to what came meanwhile. */

@@ -40,6 +40,8 @@ export type TraceBody =
       readonly lock: string;
       readonly pid: number;
     }
+  /** A counter of the CPU has a new value. */
+  | { readonly kind: 'count'; readonly name: 'preempt_count' | 'bpf_prog_active'; readonly value: number }
   /** A BPF program starts or has ended. */
   | { readonly kind: 'prog'; readonly phase: 'start' | 'end'; readonly name: string; readonly pid: number };
 
