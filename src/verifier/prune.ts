@@ -13,6 +13,7 @@ import { SCALAR_VALUE } from './reg-type.js';
 import {
   addBackedge,
   enterScc,
+  forgetOrigin,
   hasIncompleteMarks,
   maybeFree,
   propagatePrecision,
@@ -44,6 +45,7 @@ const bucketOf = (v: Verifier, insn: number): StateNode[] =>
 function cleanState(v: Verifier, state: VerifierState): void {
   v.liveness.startQuery(state);
   state.cleaned = true;
+  forgetOrigin(state);
   state.frames.forEach((frame, i) => {
     const liveRegs = v.aux.liveRegs[frameInsnIdx(state, i)]!;
     for (let r = 0; r < 10; r++) if ((liveRegs & (1 << r)) === 0) frame.forget(r);

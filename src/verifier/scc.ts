@@ -90,10 +90,17 @@ export function finishBranch(v: Verifier, from: VerifierState): void {
     if (--state.branches > 0) break;
     exitScc(v, state);
     const parent: VerifierState | null = state.parent;
+    if (!hasIncompleteMarks(state)) forgetOrigin(state);
     if (node !== null) maybeFree(v, node);
     state = parent;
     node = parent?.node ?? null;
   }
+}
+
+/** No precision is asked of what led here any more: whatever only this state held on to may go. */
+export function forgetOrigin(state: VerifierState): void {
+  state.parent = null;
+  state.history = null;
 }
 
 /** Counts a state as gone that is no longer looked up and has no descendants. */
