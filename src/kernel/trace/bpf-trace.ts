@@ -87,6 +87,8 @@ export class Tracing {
     const { kernel } = this;
     const { sched, instrumentation, profile } = kernel;
     if (profile.inNmiReturn1 && inNmi(sched.here)) return 1;
+    const { calls } = sched.here;
+    calls.push('trace_call_bpf');
     if (profile.traceCallCantSleep) cantSleep(sched, CALL_AT[profile.mightSleepText]);
     if (profile.traceCallPreempt === 'preempt') sched.preemptDisable('trace_call_bpf');
     else if (profile.traceCallPreempt === 'migrate') sched.migrateDisable('trace_call_bpf');
@@ -96,6 +98,7 @@ export class Tracing {
     yield* instrumentation.dec();
     if (profile.traceCallPreempt === 'preempt') sched.preemptEnable();
     else if (profile.traceCallPreempt === 'migrate') sched.migrateEnable();
+    calls.pop();
     return result;
   }
 
