@@ -18,6 +18,7 @@ import { Prandom } from './lib/random.js';
 import { Locks } from './locking/index.js';
 import type { LockdepMode } from './locking/lockdep.js';
 import type { RcEvent } from './media/rc-event.js';
+import { Mm } from './mm/index.js';
 import { UserMemory } from './mm/user-memory.js';
 import { NetState } from './net/net-state.js';
 import { DEFAULT_KERNEL_PROFILE, type KernelProfile, kernelProfile } from './profile.js';
@@ -109,6 +110,8 @@ export class Machine implements MapHost {
   readonly rcu: Rcu;
   readonly rcuTasksTrace: RcuTasksTrace;
   readonly workqueue: WorkQueue;
+  /** The kernel's own memory. */
+  readonly mm: Mm;
   /** `bpf_prog_active` and who takes it. */
   readonly instrumentation: Instrumentation;
   /** Programs in the order in which they were loaded. */
@@ -167,6 +170,7 @@ export class Machine implements MapHost {
     this.rcu = new Rcu(sched, executor, this.irq);
     this.rcuTasksTrace = new RcuTasksTrace(sched, executor, this.irq);
     this.workqueue = new WorkQueue(sched);
+    this.mm = new Mm(sched, this.locks, this.irq, this);
     if (options.tick === true) this.tick.start();
     this.instrumentation = new Instrumentation(this.sched);
     this.host = new Task(options.task ?? DEFAULT_TASK);

@@ -72,6 +72,10 @@ export interface KernelProfile {
   readonly bhLock: boolean;
   /** RCU depth forbids sleeping locks' `might_sleep` from complaining; the 5.7 texts are shorter. */
   readonly mightSleepText: 'short' | 'long';
+  /** `kmalloc_node` has a tracepoint of its own. */
+  readonly kmallocNodeEvent: boolean;
+  /** Lock class of an address space's semaphore. */
+  readonly mmapLockName: string;
   /** `bpf_timer` is refused on RT. */
   readonly timerBan: boolean;
   /** Lockdep checks wait types ("Invalid wait context"). */
@@ -126,6 +130,8 @@ const V5_6: Knobs = {
   trampPin: 'preempt',
   bhLock: true,
   mightSleepText: 'short',
+  kmallocNodeEvent: true,
+  mmapLockName: '&mm->mmap_sem',
   timerBan: false,
   lockdepWaitTypes: false,
   proveRawLockNesting: false,
@@ -172,6 +178,7 @@ const V5_15: Knobs = {
   lockdepNmi: true,
   rtSpinLockAt: 'kernel/locking/spinlock_rt.c:46',
   rtSpinLockPin: 'after',
+  mmapLockName: '&mm->mmap_lock',
 };
 
 const V6_1: Knobs = {
@@ -184,6 +191,7 @@ const V6_1: Knobs = {
   alloc: 'ma',
   queueNmi: 'try',
   uprobePreempt: 'sleepable',
+  kmallocNodeEvent: false,
 };
 
 const V6_12: Knobs = {

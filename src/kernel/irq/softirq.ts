@@ -5,7 +5,7 @@
  * kernel/softirq.c of Linux 6.12 and 6.18.
  */
 import type { Locks } from '../locking/index.js';
-import type { SpinLockOps } from '../locking/raw-spinlock.js';
+import type { LocalLock } from '../locking/local-lock.js';
 import { type Flow, point } from '../sched/flow.js';
 import { Kthread } from '../sched/kthread.js';
 import {
@@ -59,7 +59,7 @@ export class Softirqs {
   /** RT: depth of BH-disabled sections of each CPU (`softirq_ctrl.cnt`). */
   private readonly depth: Int32Array;
   /** RT with `bhLock`: `softirq_ctrl.lock` of each CPU. */
-  private readonly bhLocks: readonly SpinLockOps[] | undefined;
+  private readonly bhLock: LocalLock | undefined;
   private readonly daemons: readonly Kthread[];
   private readonly entry: ProbePoint;
   private readonly exit: ProbePoint;
@@ -69,8 +69,7 @@ export class Softirqs {
     locks: Locks,
   ) {
     this.depth = new Int32Array(sched.cpus.length);
-    this.bhLocks =
-      sched.rt && sched.profile.bhLock ? sched.cpus.map(() => locks.spin('softirq_ctrl.lock')) : undefined;
+    this.bhLock = sched.rt && sched.profile.bhLock ? locks.local('softirq_ctrl.lock') : undefined;
     this.daemons = sched.cpus.map(
       (cpu) =>
         new Kthread(
@@ -175,12 +174,11 @@ export class Softirqs {
   }
 
   private *disableRt(place: string, count: number): Flow<void> {
-    const { sched, bhLocks } = this;
+    const { sched, bhLock } = this;
     if (sched.current.softirqDisableCount === 0) {
       if (preemptible(sched.here)) {
-        // The lock keeps the task on its CPU, so that it is still the lock of "here" when it has been taken.
-        sched.migrateDisable(place);
-        if (bhLocks !== undefined) yield* bhLocks[sched.here.id]!.lock(place);
+        if (bhLock === undefined) sched.migrateDisable(place);
+        else yield* bhLock.lock(place);
         sched.current.rcuDepth++;
       } else if (this.depth[sched.here.id] !== 0) {
         sched.console.warnOnce(
@@ -192,7 +190,7 @@ export class Softirqs {
     const { current, here } = sched;
     this.depth[here.id]! += count;
     current.softirqDisableCount =
-      bhLocks === undefined ? current.softirqDisableCount + count : this.depth[here.id]!;
+      bhLock === undefined ? current.softirqDisableCount + count : this.depth[here.id]!;
   }
 
   private *enableRt(): Flow<void> {
@@ -221,8 +219,8 @@ export class Softirqs {
     current.softirqDisableCount -= count;
     if (current.softirqDisableCount > 0 || !unlock) return;
     current.rcuDepth--;
-    if (this.bhLocks !== undefined) this.bhLocks[here.id]!.unlock();
-    this.sched.migrateEnable();
+    if (this.bhLock === undefined) this.sched.migrateEnable();
+    else this.bhLock.unlock();
   }
 
   // Running them

@@ -92,6 +92,10 @@ export class Executor implements Driver {
     }
   }
 
+  preempt(): void {
+    this.drive(this.sched.resched());
+  }
+
   /** Has it happen at a simulated time; give the result to `cancel` to prevent it. */
   at(timeNs: number, cpu: Cpu, interrupt: PendingInterrupt, background?: () => boolean): Timer {
     const timer = { timeNs, cpu, interrupt, background };
@@ -306,8 +310,11 @@ export class Executor implements Driver {
       return;
     }
     this.sched.enter(cpu);
-    if (choice.kind === 'switch') this.switchTo(cpu, choice.task);
-    else if (choice.kind === 'interrupt') this.begin(cpu, choice.interrupt);
+    if (choice.kind === 'switch') {
+      this.switchTo(cpu, choice.task);
+      // One that the host drives goes on by itself.
+      if (choice.task.flow !== undefined) this.resumeTask(cpu);
+    } else if (choice.kind === 'interrupt') this.begin(cpu, choice.interrupt);
     else if (cpu.top !== undefined) this.resumeInterrupt(cpu, cpu.top);
     else if (cpu.current === cpu.idle || givesWay(cpu)) this.reschedule(cpu);
     else this.resumeTask(cpu);

@@ -1,0 +1,50 @@
+/** What the allocators share: scheduler, locks, failure injection, and the check of who may wait for memory. */
+import type { Locks } from '../locking/index.js';
+import { mightSleep } from '../sched/debug.js';
+import type { Sched } from '../sched/sched.js';
+import { allowsBlocking } from './gfp.js';
+
+/** An allocation that could be made to fail. */
+export interface AllocRequest {
+  readonly kind: 'slab' | 'page' | 'percpu';
+  /** Bytes asked for. */
+  readonly size: number;
+  readonly gfp: number;
+  /** Cache, for `slab`. */
+  readonly cache?: string;
+}
+
+/** Whether the request is to fail. */
+export type FailureRule = (request: AllocRequest) => boolean;
+
+export class MmEnv {
+  private readonly rules = new Set<FailureRule>();
+
+  constructor(
+    readonly sched: Sched,
+    readonly locks: Locks,
+  ) {}
+
+  /** Some allocation may be made to fail: plain fast paths have to ask. */
+  get failing(): boolean {
+    return this.rules.size > 0;
+  }
+
+  /** Makes allocations fail that a rule names (CONFIG_FAULT_INJECTION); call the result to end that. */
+  inject(rule: FailureRule): () => void {
+    this.rules.add(rule);
+    return () => {
+      this.rules.delete(rule);
+    };
+  }
+
+  shouldFail(request: AllocRequest): boolean {
+    for (const rule of this.rules) if (rule(request)) return true;
+    return false;
+  }
+
+  /** might_alloc. */
+  mightAlloc(gfp: number): void {
+    if (allowsBlocking(gfp)) mightSleep(this.sched, 'include/linux/sched/mm.h:337');
+  }
+}
