@@ -62,13 +62,16 @@ describe('bpf_prog_active', () => {
     ['6.1', 'uprobe', 1] as const,
   ];
 
-  test.each(rows)('while a system call on a map is under way, %s: %s runs %d times', (profile, kind, runs) => {
-    const kernel = kernelOf(profile);
-    kernel.instrumentation.disableNow();
-    expect(UNDER_SYSCALL[kind]!(kernel)).toBe(runs);
-    kernel.instrumentation.enableNow();
-    expect(kernel.instrumentation.progActive[0]).toBe(0);
-  });
+  test.each(rows)(
+    'while a system call on a map is under way, %s: %s runs %d times',
+    (profile, kind, runs) => {
+      const kernel = kernelOf(profile);
+      kernel.instrumentation.disableNow();
+      expect(UNDER_SYSCALL[kind]!(kernel)).toBe(runs);
+      kernel.instrumentation.enableNow();
+      expect(kernel.instrumentation.progActive[0]).toBe(0);
+    },
+  );
 
   test.each([
     ['5.7', 0],
@@ -234,7 +237,12 @@ describe('uprobes', () => {
       'BUG: assuming atomic context at kernel/trace/bpf_trace.c:86',
       'in_atomic(): 0, irqs_disabled(): 0, pid: 2348, name: test_progs',
     ]);
-    expect(splat.stack).toEqual(['trace_call_bpf', 'uprobe_dispatcher', 'handler_chain', 'uprobe_notify_resume']);
+    expect(splat.stack).toEqual([
+      'trace_call_bpf',
+      'uprobe_dispatcher',
+      'handler_chain',
+      'uprobe_notify_resume',
+    ]);
   });
 });
 
