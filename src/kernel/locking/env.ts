@@ -22,6 +22,8 @@ export interface LockEnv {
   readonly bh: BhControl;
   /** Called where a sleeping spinlock's unlock leaves the outermost read section of RCU. */
   readonly onRcuOutermost: (() => void) | undefined;
+  /** Readers of every rwlock may come again, also past writers that wait (Linux's `force_read_lock_recursive`). */
+  readonly recursiveReaders: boolean;
   /** The kernel function of a name, for probes; the same object each time. */
   fn(name: string): ProbePoint;
 }

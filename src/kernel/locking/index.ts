@@ -7,8 +7,8 @@ import { BitSpinLock } from './bit-spinlock.js';
 import { BucketLocks } from './bucket-locks.js';
 import { type BhControl, CountingBh, type LockEnv } from './env.js';
 import { LocalLock } from './local-lock.js';
-import type { LockOptions } from './lock.js';
-import { LockKey, WaitType } from './lock-class.js';
+import type { LockOptions, LockWaits } from './lock.js';
+import { type DepMap, LockKey, WaitType } from './lock-class.js';
 import { Lockdep, type LockdepMode } from './lockdep.js';
 import { type MapLock, type MapLockKind, type NmiRule, RqMapLock, SpinMapLock } from './map-lock.js';
 import { FairMutex, type MutexOps, RtSleepingMutex } from './mutex.js';
@@ -25,6 +25,7 @@ export class Locks implements LockEnv {
   readonly graph: WaitGraph;
   /** Set by whoever runs softirqs. */
   bh: BhControl;
+  recursiveReaders = false;
   /** Set by RCU: a task has left its outermost read section inside a lock operation. */
   onRcuOutermost: (() => void) | undefined;
   private readonly tables: HeldTables;
@@ -43,6 +44,13 @@ export class Locks implements LockEnv {
 
   fn(name: string): ProbePoint {
     return this.sched.probes.point(name);
+  }
+
+  /** Something that lockdep sees as a lock and that is none, e.g. a read section of RCU. */
+  depMap(key: LockKey | string, waits: LockWaits): DepMap {
+    const { lockdep } = this;
+    const its = key instanceof LockKey ? key : lockdep.key(key);
+    return { name: its.name, key: its, cls: lockdep.classOf(its, 0, waits), id: lockdep.nextId() };
   }
 
   /** raw_spinlock_t: spins in every kernel. */

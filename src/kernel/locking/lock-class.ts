@@ -17,6 +17,11 @@ export const WaitType = {
   max: 5,
 } as const;
 
+/** A wait type as a kernel numbers it: where the nesting of raw locks is not proven, `config` is `spin`. */
+export function waitTypeIn(knobs: { readonly proveRawLockNesting: boolean }, type: number): number {
+  return knobs.proveRawLockNesting || type <= WaitType.spin ? type : type - 1;
+}
+
 /** Subclasses that a key can have (MAX_LOCKDEP_SUBCLASSES). */
 export const MAX_SUBCLASSES = 8;
 

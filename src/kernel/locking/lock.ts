@@ -77,6 +77,12 @@ export abstract class Lock implements DepMap, Waitable {
     return `${this.env.graph.label(first)}${more}, taken at ${this.place}`;
   }
 
+  /** spin_lock_init and its kin on memory that held this lock: nobody may hold it. */
+  reinit(): void {
+    this.env.lockdep.freed(this);
+    this.owner = undefined;
+  }
+
   /** Notes that whoever runs now has it. */
   protected take(owner: Agent, place: string): void {
     this.owner = owner;

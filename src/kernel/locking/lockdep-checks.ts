@@ -4,7 +4,7 @@
  * an irq-safe lock to an unsafe one. Each check gives a report or nothing. Models `__lock_acquire` (6.12).
  */
 import type { Sched } from '../sched/sched.js';
-import { type LockClass, type LockEdge, Usage, WaitType } from './lock-class.js';
+import { type LockClass, type LockEdge, Usage, WaitType, waitTypeIn } from './lock-class.js';
 import { HARDIRQS_OFF, IN_HARDIRQ, IN_SOFTIRQ, NESTED, SOFTIRQS_OFF, THREADABLE } from './lock-flags.js';
 import {
   badOrderReport,
@@ -62,19 +62,14 @@ export class LockdepChecks {
     return stack[0] === place ? stack : [place, ...stack];
   }
 
-  /** `LD_WAIT_CONFIG` is `LD_WAIT_SPIN` unless nesting is to be proven. */
-  private waitType(type: number): number {
-    return type === WaitType.config && !this.sched.profile.proveRawLockNesting ? WaitType.spin : type;
-  }
-
   private waitContext(held: readonly HeldView[], next: HeldView): Report | undefined {
     if (!this.sched.profile.lockdepWaitTypes || next.trylock || next.cls.waitInner === 0) return undefined;
-    const outer = this.waitType(next.cls.waitOuter === 0 ? next.cls.waitInner : next.cls.waitOuter);
-    const context = this.waitType(taskWaitContext(next.key));
+    const outer = next.cls.waitOuter === 0 ? next.cls.waitInner : next.cls.waitOuter;
+    const context = waitTypeIn(this.sched.profile, taskWaitContext(next.key));
     let inner = context;
     for (let i = held.length - 1; i >= 0 && held[i]!.irqContext === next.irqContext; i--) {
       const type = held[i]!.cls.waitInner;
-      if (type !== 0) inner = Math.min(inner, this.waitType(type));
+      if (type !== 0) inner = Math.min(inner, type);
     }
     return outer > inner ? waitContextReport(this.sched.here, next, context) : undefined;
   }

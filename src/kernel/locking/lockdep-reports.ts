@@ -12,6 +12,7 @@ import {
   heldLines,
   irqScenario,
   lockLine,
+  memoryOf,
   nameOf,
   recursionScenario,
   traceLines,
@@ -248,11 +249,11 @@ export function notNestedReport(cpu: Cpu, next: HeldView, nest: DepMap): Report 
   };
 }
 
-export function freedReport(cpu: Cpu, lock: HeldView, what: string): Report {
+export function freedReport(cpu: Cpu, lock: HeldView): Report {
   return {
     title: 'WARNING: held lock freed!',
     body: [
-      `${cpu.current.label} is freeing memory ${what}, with a lock still held there!`,
+      `${cpu.current.label} is freeing memory ${memoryOf(lock.map)}, with a lock still held there!`,
       lockLine(lock),
       ...heldLines(cpu),
     ],

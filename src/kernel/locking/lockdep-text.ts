@@ -45,9 +45,16 @@ export function nameOf(cls: LockClass): string {
   return ` (${cls.label}){${usageChars(cls)}}-{${cls.waitOuter === 0 ? cls.waitInner : cls.waitOuter}:${cls.waitInner}}`;
 }
 
+/** Bytes that a lock takes where addresses are shown. */
+const LOCK_BYTES = 64;
+
 /** Stands for the lock's address. */
-function addressOf({ id }: DepMap): string {
-  return `ffff8881${(id * 64).toString(16).padStart(8, '0')}`;
+function addressOf({ id }: DepMap, offset = 0): string {
+  return `ffff8881${(id * LOCK_BYTES + offset).toString(16).padStart(8, '0')}`;
+}
+
+export function memoryOf(map: DepMap): string {
+  return `${addressOf(map)}-${addressOf(map, LOCK_BYTES - 1)}`;
 }
 
 export function lockLine({ map, cls, place }: HeldView): string {

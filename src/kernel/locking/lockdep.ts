@@ -7,7 +7,7 @@ import { HARDIRQ_MASK, NMI_MASK, SOFTIRQ_OFFSET } from '../sched/preempt.js';
 import type { Sched } from '../sched/sched.js';
 import type { Task } from '../sched/task.js';
 import { ChainNode, type HeldLocks, MAX_LOCK_DEPTH } from './held-locks.js';
-import { type DepMap, LockClass, LockKey, type LockType } from './lock-class.js';
+import { type DepMap, LockClass, LockKey, type LockType, waitTypeIn } from './lock-class.js';
 import {
   HARDIRQS_OFF,
   IN_HARDIRQ,
@@ -83,6 +83,14 @@ export class Lockdep {
     subclass: number,
     waits: { outer: number; inner: number; type?: LockType },
   ): LockClass {
+    return this.classAt(key, subclass, () => {
+      const { profile } = this.sched;
+      const [outer, inner] = [waitTypeIn(profile, waits.outer), waitTypeIn(profile, waits.inner)];
+      return new LockClass(key, subclass, this.classes.length + 1, outer, inner, waits.type ?? 'normal');
+    });
+  }
+
+  private classAt(key: LockKey, subclass: number, make: () => LockClass): LockClass {
     let row = this.byKey.get(key);
     if (row === undefined) {
       row = [];
@@ -90,8 +98,7 @@ export class Lockdep {
     }
     let found = row[subclass];
     if (found === undefined) {
-      const { outer, inner, type = 'normal' } = waits;
-      found = new LockClass(key, subclass, this.classes.length + 1, outer, inner, type);
+      found = make();
       this.classes.push(found);
       row[subclass] = found;
     }
@@ -100,8 +107,10 @@ export class Lockdep {
 
   /** The class of a lock at another subclass (`…_nested`), for `acquire`. */
   nested(map: DepMap, subclass: number): LockClass {
-    const { waitOuter: outer, waitInner: inner, type } = map.cls;
-    return this.classOf(map.key, subclass, { outer, inner, type });
+    const { waitOuter, waitInner, type } = map.cls;
+    return this.classAt(map.key, subclass, () => {
+      return new LockClass(map.key, subclass, this.classes.length + 1, waitOuter, waitInner, type);
+    });
   }
 
   /** lock_acquire: before the lock is waited for. `how`: `READ_…` and `TRYLOCK`. */
@@ -167,10 +176,10 @@ export class Lockdep {
   }
 
   /** debug_check_no_locks_freed: the memory of a lock is freed or initialised again. */
-  freed(map: DepMap, what: string): void {
+  freed(map: DepMap): void {
     if (!this.on) return;
     const lock = this.held().find((view) => view.map === map);
-    if (lock !== undefined) this.emit(freedReport(this.sched.here, lock, what));
+    if (lock !== undefined) this.emit(freedReport(this.sched.here, lock));
   }
 
   /** What a task holds, interrupts on top of it included; the innermost last. */

@@ -69,7 +69,7 @@ export class SpinningRwLock extends Lock implements RwLockOps {
     const { sched, env } = this;
     if (sched.interleaved) yield BEFORE;
     sched.preemptDisable(place);
-    const passes = inInterrupt(sched.here);
+    const passes = env.recursiveReaders || inInterrupt(sched.here);
     env.lockdep.acquire(this, place, passes ? READ_RECURSIVE : READ_SHARED);
     if (this.owner !== undefined || (this.queue.length > 0 && !passes)) yield* this.spin(false, passes);
     this.addReader(place);
