@@ -4,6 +4,7 @@
  */
 import { progTypeName } from '../abi/prog-types.js';
 import { BpflabError } from '../errors.js';
+import type { Btf } from '../object/btf/btf.js';
 import { openObject, relocateObject, requireProgramType } from '../object/index.js';
 import type { BpfObject, LoadableObject, LoadableProgram } from '../object/types.js';
 import { type SarifInput, type SarifRule, sarifLog } from '../report/sarif.js';
@@ -13,13 +14,14 @@ import {
   policyOf,
   requestOf,
   type VerifierProfile,
+  type VerifyPolicy,
   type VerifyRequest,
   verifyFor,
 } from '../verifier/index.js';
 import { UsageError } from './errors.js';
 import { readInput, writeOutput } from './files.js';
 import { stderr, stdout } from './output.js';
-import { targetFor } from './target.js';
+import { chooseTypes, targetFor } from './target.js';
 import type { VerifyOptions } from './verify-options.js';
 import { version } from './version.js';
 
@@ -64,6 +66,8 @@ class Session {
   readonly #failures: { readonly file: string; readonly message: string }[] = [];
   /** Files that have the program that was asked for. */
   #matches = 0;
+  /** The kernel's types. */
+  #vmlinux: Btf | undefined;
   /** Programs met, for shards. */
   #met = 0;
   #progressShown = false;
@@ -86,8 +90,10 @@ class Session {
       if (!this.#isWanted(object)) return;
       this.#matches++;
       const { prog } = this.#options;
+      const target = targetFor(object, this.#options);
+      this.#vmlinux = target.targetBtf ?? this.#vmlinux ?? chooseTypes(this.#options.btf);
       const loadable = relocateObject(object, {
-        ...targetFor(object, this.#options),
+        ...target,
         ...(prog !== undefined && { programs: [prog] }),
         keepGoing: true,
       });
@@ -107,6 +113,10 @@ class Session {
     return object.programs.some(({ name }) => name === prog);
   }
 
+  #policy(): VerifyPolicy {
+    return this.#vmlinux === undefined ? {} : { vmlinux: this.#vmlinux };
+  }
+
   #takes(): boolean {
     const { shard } = this.#options;
     const at = this.#met++;
@@ -119,7 +129,7 @@ class Session {
     try {
       requireProgramType(program, object.file);
       const logLevel = this.#options.logLevel ?? QUIET_LOG;
-      this.#judge(object, program, requestOf(object, program, { logLevel }));
+      this.#judge(object, program, requestOf(object, program, { logLevel, policy: this.#policy() }));
     } catch (error) {
       if (!(error instanceof BpflabError)) throw error;
       this.#add({ report: errorReport(object.file, program, this.#profile, error.message), text: '' });
