@@ -8,6 +8,7 @@ import type { LoadableObject } from '../object/types.js';
 import { Attacher } from './bpf/attach.js';
 import type { AttachTarget } from './bpf/attach-target.js';
 import { helperResolver } from './bpf/helpers/index.js';
+import { dropField } from './bpf/kfuncs/drop-field.js';
 import type { BpfLink } from './bpf/link.js';
 import type { BpfProg } from './bpf/prog.js';
 import { BpfSyscalls } from './bpf/syscall.js';
@@ -86,6 +87,11 @@ export class Kernel extends Machine {
     this.attacher = new Attacher({ tracing, tracepoints, uprobes, perf, devices, cgroups, hooks });
     const syscalls = new Syscalls(tracing, this.seccompFilters);
     this.events = new Events({ tracing, syscalls, uprobes, devices, cgroups, hooks });
+  }
+
+  /** A field of a map's value goes: what it holds goes with it. */
+  dropField(kind: number, offset: number): void {
+    dropField(this, kind, offset);
   }
 
   /** Creates an object's maps; its programs are loaded as they are asked for. Throws as `loadObject` does. */

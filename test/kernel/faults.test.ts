@@ -39,10 +39,10 @@ describe('refused at load', () => {
   test.each<[string, ProgTypeName, string, string, string]>([
     [
       'a helper that is not there',
-      'xdp',
-      'call bpf_fib_lookup\nexit',
+      'lwt_seg6local',
+      'call bpf_lwt_seg6_action\nexit',
       'UNSUPPORTED_HELPER',
-      'helper bpf_fib_lookup#69 is not supported for xdp',
+      'helper bpf_lwt_seg6_action#76 is not supported for lwt_seg6local',
     ],
     [
       'a helper of another type',

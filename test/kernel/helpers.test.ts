@@ -367,8 +367,8 @@ test('trace_printk writes lines of trace_pipe', () => {
     r4 += -24
     call bpf_trace_printk
     exit`;
-  kernel.clock.set(12_345_678_000n);
   kernel.cpu = 2;
+  kernel.clock.set(12_345_678_000n);
   // The length counts the newline, which the line in the trace does not show.
   expect(runXdp(kernel, asm).retval).toBe(11);
   expect(kernel.tracePipe.drain()).toEqual([

@@ -100,7 +100,7 @@ export function loadProg(
     section: source.section,
     ...(source.attachTarget !== undefined && { attachTarget: source.attachTarget }),
     active: new Int32Array(kernel.cpus),
-    stats: { runs: 0, instructions: 0, misses: 0 },
+    stats: { runs: 0, instructions: 0, misses: 0, skipped: 0 },
   };
 }
 
@@ -155,6 +155,11 @@ function mapView(kernel: Machine, map: BpfMap): VerifyMap {
     frozen,
     mapExtra: attr.mapExtra,
     ...(attr.inner !== undefined && { inner: mapView(kernel, attr.inner) }),
+    ...(attr.btf !== undefined && {
+      btf: attr.btf,
+      btfKeyTypeId: attr.btfKeyTypeId ?? 0,
+      btfValueTypeId: attr.btfValueTypeId ?? 0,
+    }),
     ...(constant >= 0 && { data: kernel.memory.u8.slice(constant, constant + valueSize) }),
   };
 }

@@ -7,6 +7,8 @@
 import { SK_BUFF, SOCK } from '../../abi/context/skb.js';
 import type { EngineMemory, Region } from '../../vm/index.js';
 import { ContextPointers } from './context-pointers.js';
+import type { Sock } from './sock.js';
+import type { TunnelInfo } from './tunnel.js';
 
 /** NET_SKB_PAD: headroom of a received packet. */
 export const NET_SKB_PAD = 64;
@@ -56,6 +58,14 @@ export class SkBuff {
   /** Memory offsets of the headers. */
   macHeader = 0;
   networkHeader = 0;
+  /** Received and not yet passed up: where a socket can be chosen for it. */
+  atIngress = false;
+  /** The socket that `bpf_sk_assign` chose. */
+  assigned: Sock | undefined;
+  /** Has an outer header that a program put there. */
+  encapsulated = false;
+  /** Metadata of a tunnel: set for the way out, or as the packet came in. */
+  tunnel: TunnelInfo | undefined;
   /** Whether programs of this run may use `data` and `data_end`. */
   direct = true;
 
@@ -88,6 +98,9 @@ export class SkBuff {
     u8.fill(0, start, start + BUFFER);
     this.context.bytes.fill(0);
     this.socket.bytes.fill(0);
+    this.tunnel = undefined;
+    this.encapsulated = false;
+    this.assigned = undefined;
     this.data = start + HEADROOM;
     this.length = frame.length;
     this.macHeader = this.data;

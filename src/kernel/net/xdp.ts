@@ -51,6 +51,10 @@ export class XdpBuff {
     return this.word(DATA_END);
   }
 
+  get ingressIfindex(): number {
+    return this.word(INGRESS_IFINDEX);
+  }
+
   get dataMeta(): number {
     return this.word(DATA_META);
   }

@@ -8,20 +8,34 @@ import { type HelperDef, HelperFault } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
 import type { HelperSets } from '../prog-load.js';
 import { baseHelpers } from './base.js';
+import { cgroupHelpers } from './cgroup.js';
+import { dynptrHelpers } from './dynptr.js';
+import { kptrHelpers } from './kptr.js';
 import { lircHelpers } from './lirc.js';
 import { mapHelpers } from './map.js';
+import { msgHelpers } from './msg.js';
 import { outputHelpers } from './output.js';
 import { printHelpers } from './print.js';
 import { probeReadHelpers } from './probe-read.js';
+import { routeHelpers } from './route.js';
+import { seqHelpers } from './seq.js';
 import { skbHelpers } from './skb.js';
+import { skbFieldHelpers } from './skb-fields.js';
+import { skbRoomHelpers } from './skb-room.js';
+import { socketHelpers } from './socket.js';
+import { storageHelpers } from './storage.js';
+import { syncookieHelpers } from './syncookie.js';
+import { type MapCommands, syscallHelpers } from './syscall.js';
 import type { HelperTable } from './table.js';
 import { taskHelpers } from './task.js';
+import { traceHelpers } from './trace.js';
+import { tunnelHelpers } from './tunnel.js';
 import { xdpHelpers } from './xdp.js';
 
 /** Most externs of one object that are looked for among poisoned calls. */
 const MAX_EXTERNS = 1_000_000;
 
-const SKB_TYPES: readonly ProgType[] = [
+const PACKET_TYPES: readonly ProgType[] = [
   ProgType.socket_filter,
   ProgType.sched_cls,
   ProgType.sched_act,
@@ -31,6 +45,7 @@ const SKB_TYPES: readonly ProgType[] = [
   ProgType.lwt_xmit,
   ProgType.lwt_seg6local,
   ProgType.sk_skb,
+  ProgType.flow_dissector,
 ];
 
 /** What the loader puts where the target lacks something. Guarded code never comes to it, so only running it is an error. */
@@ -53,7 +68,7 @@ function poisoned(id: number): HelperDef | undefined {
  * Resolvers for programs: what Linux lets a program like that call, as far as it is there. The verifier's sets say who may
  * call what (src/verifier/env/helper-sets.ts).
  */
-export function helperResolver(kernel: Machine): HelperSets {
+export function helperResolver(kernel: Machine, maps: () => MapCommands): HelperSets {
   const common = {
     ...baseHelpers(kernel),
     ...mapHelpers(kernel),
@@ -61,6 +76,15 @@ export function helperResolver(kernel: Machine): HelperSets {
     ...probeReadHelpers(kernel),
     ...printHelpers(kernel),
     ...outputHelpers(kernel),
+    ...cgroupHelpers(kernel),
+    ...storageHelpers(kernel),
+    ...kptrHelpers(kernel),
+    ...dynptrHelpers(kernel),
+    ...seqHelpers(kernel),
+    ...syncookieHelpers(kernel),
+    ...msgHelpers(kernel),
+    ...lircHelpers(kernel),
+    ...syscallHelpers(kernel, maps),
   };
   const made = new Map<ProgType, HelperTable>();
   const tableOf = (type: ProgType): HelperTable => {
@@ -79,8 +103,21 @@ export function helperResolver(kernel: Machine): HelperSets {
   };
 }
 
+/** What depends on the type: helpers on its context, and those of which types have their own. */
 function special(kernel: Machine, type: ProgType): HelperTable {
-  if (type === ProgType.xdp) return xdpHelpers(kernel);
-  if (type === ProgType.lirc_mode2) return lircHelpers(kernel);
-  return SKB_TYPES.includes(type) ? skbHelpers(kernel, type) : {};
+  const general = {
+    ...socketHelpers(kernel, type),
+    ...routeHelpers(kernel, type),
+    ...traceHelpers(kernel, type),
+  };
+  if (type === ProgType.xdp) return { ...general, ...xdpHelpers(kernel) };
+  return PACKET_TYPES.includes(type)
+    ? {
+        ...general,
+        ...skbHelpers(kernel),
+        ...tunnelHelpers(kernel),
+        ...skbRoomHelpers(kernel),
+        ...skbFieldHelpers(kernel),
+      }
+    : general;
 }

@@ -47,13 +47,26 @@ export function outputHelpers(kernel: Machine): HelperTable {
     ringbuf_query: (call) => mapArgOf(kernel, call, 1, RingbufMap).query(flagsArg(call, 2)),
     perf_event_output: (call) => perfOutput(kernel, call, 0n, () => new Uint8Array(0)),
     xdp_output: (call) => xdpOutput(kernel, call),
+    skb_output: (call) => perfOutput(kernel, call, PerfOutputFlag.BPF_F_CTXLEN_MASK, noPacket),
+    xdp_get_buff_len(call) {
+      const buff = call.pointer(1, XDP_BUFF_DATA_END + 8);
+      const { view } = kernel.memory;
+      const data = view.getBigUint64(buff + XDP_BUFF_DATA, true);
+      return view.getBigUint64(buff + XDP_BUFF_DATA_END, true) - data;
+    },
+    // Same places for buffer, size and flags; only the current task's stack is known.
+    get_task_stack: (call) => getStack(kernel, call, call.arg(1) !== kernel.taskAddress),
     get_stackid: (call) => getStackId(kernel, call),
     get_stack: (call) => getStack(kernel, call),
   });
 }
 
 function commit(kernel: Machine, call: HelperCall, discard: boolean): number {
-  const record = call.argU32(1);
+  return commitRecord(kernel, call, call.argU32(1), discard);
+}
+
+/** Publishes or drops the record at a memory offset; the flags are in r2. */
+export function commitRecord(kernel: Machine, call: HelperCall, record: number, discard: boolean): number {
   for (const map of kernel.ringbufs) {
     if (map.holds(record) && map.commit(record, flagsArg(call, 2), discard)) return 0;
   }
@@ -94,6 +107,9 @@ export function perfOutput(
 const XDP_BUFF_DATA = 0;
 const XDP_BUFF_DATA_END = 8;
 
+/** The packet of a traced function is not to be had from its `struct sk_buff`. */
+const noPacket = (size: number): Uint8Array | undefined => (size === 0 ? new Uint8Array(0) : undefined);
+
 /** bpf_xdp_output: a sample with the start of the packet of the traced XDP program. */
 function xdpOutput(kernel: Machine, call: HelperCall): number {
   const buff = call.pointer(1, XDP_BUFF_DATA_END + 8);
@@ -118,7 +134,7 @@ function getStackId(kernel: Machine, call: HelperCall): number {
 }
 
 /** Copies the stack itself; returns how many bytes it took. */
-function getStack(kernel: Machine, call: HelperCall): number {
+function getStack(kernel: Machine, call: HelperCall, unknown = false): number {
   const size = sizeArg(call, 3);
   const flags = flagsArg(call, 4);
   const to = call.pointer(2, size, true);
@@ -131,7 +147,7 @@ function getStack(kernel: Machine, call: HelperCall): number {
   if ((flags & StackFlag.BPF_F_USER_BUILD_ID) !== 0) return refuse(Errno.EOPNOTSUPP);
   if (size % 8 !== 0) return refuse(EINVAL);
   const skip = flags & StackFlag.BPF_F_SKIP_FIELD_MASK;
-  const trace = traceFor(kernel, flags);
+  const trace = unknown ? new BigUint64Array(0) : traceFor(kernel, flags);
   if (trace.length < skip || trace.length === 0) return refuse(EFAULT);
   const depth = Math.min(trace.length - skip, size / 8, MAX_STACK_DEPTH - skip);
   const bytes = new Uint8Array(trace.slice(skip, skip + depth).buffer);

@@ -52,7 +52,7 @@ function print(kernel: Machine, text: string | number): number {
 }
 
 /** A format of a known size has to end with a NUL. */
-function formatAt(kernel: Machine, call: HelperCall, n: number, size: number): string | undefined {
+export function formatAt(kernel: Machine, call: HelperCall, n: number, size: number): string | undefined {
   if (size === 0) return undefined;
   const at = call.pointer(n, size);
   const bytes = kernel.memory.u8.subarray(at, at + size);
@@ -61,7 +61,12 @@ function formatAt(kernel: Machine, call: HelperCall, n: number, size: number): s
 }
 
 /** Arguments in memory, 8 bytes each. */
-function argArray(kernel: Machine, call: HelperCall, n: number, size: number): PrintSource | undefined {
+export function argArray(
+  kernel: Machine,
+  call: HelperCall,
+  n: number,
+  size: number,
+): PrintSource | undefined {
   if (size % 8 !== 0 || size > MAX_ARGS * 8) return undefined;
   const at = size === 0 ? 0 : call.pointer(n, size);
   return source(kernel, (i) =>
@@ -97,7 +102,7 @@ function cString(kernel: Machine, at: number): string {
   return Buffer.from(bytes.subarray(0, end < 0 ? bytes.length : end)).toString('latin1');
 }
 
-function writeString(kernel: Machine, to: number, size: number, text: string): void {
+export function writeString(kernel: Machine, to: number, size: number, text: string): void {
   if (size === 0) return;
   const bytes = Buffer.from(text.slice(0, size - 1), 'latin1');
   kernel.memory.u8.set(bytes, to);

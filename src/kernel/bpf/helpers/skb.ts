@@ -1,6 +1,5 @@
 /** Helpers of programs that work on a socket buffer. Models net/core/filter.c of Linux 6.18. */
 import { CsumFlag, PerfOutputFlag, RedirectFlag } from '../../../abi/map-flags.js';
-import { ProgType } from '../../../abi/prog-types.js';
 import { TcAction } from '../../../abi/tc.js';
 import { type HelperCall, HelperFault } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
@@ -19,15 +18,13 @@ const MIN_LENGTH = 14;
 /** A flow's hash where none was computed; any fixed number does. */
 const HASH_SEED = 0x9e3779b1;
 
-const READ_ONLY_TYPES: readonly ProgType[] = [ProgType.socket_filter, ProgType.cgroup_skb];
-const TC_TYPES: readonly ProgType[] = [ProgType.sched_cls, ProgType.sched_act];
-
-/** What every skb program may use; tc, and the lwt and sk_skb kinds, may also change the packet. */
-export function skbHelpers(kernel: Machine, type: ProgType): HelperTable {
+export function skbHelpers(kernel: Machine): HelperTable {
   return {
     ...readHelpers(kernel),
-    ...(READ_ONLY_TYPES.includes(type) ? {} : { ...csumHelpers(kernel), ...writeHelpers(kernel) }),
-    ...(TC_TYPES.includes(type) ? { ...tcHelpers(kernel), ...vlanHelpers(kernel) } : {}),
+    ...csumHelpers(kernel),
+    ...writeHelpers(kernel),
+    ...tcHelpers(kernel),
+    ...vlanHelpers(kernel),
   };
 }
 
@@ -147,14 +144,14 @@ function tcHelpers(kernel: Machine): HelperTable {
 }
 
 /** The caller's packet. Throws `HelperFault` when r1 is not its context. */
-function skbOf(kernel: Machine, call: HelperCall): SkBuff {
+export function skbOf(kernel: Machine, call: HelperCall): SkBuff {
   const skb = kernel.net.skb;
   if (skb !== undefined && skb.context.address32 === call.argU32(1)) return skb;
   throw new HelperFault(`r1: 0x${call.arg(1).toString(16)} is not the program's context`);
 }
 
 /** The packet has another start or end: pointers in the context and the classic loads follow. */
-function moved(call: HelperCall, skb: SkBuff): number {
+export function moved(call: HelperCall, skb: SkBuff): number {
   skb.sync();
   call.setPacket(skb.data, skb.length, skb.networkHeader - skb.data);
   return 0;

@@ -63,4 +63,4 @@ export function addressHigh(kernel: Machine): number {
   return Number(kernel.memory.addressOf(0) >> 32n) | 0;
 }
 
-export const { EINVAL, EFAULT, E2BIG, ENOENT, EOPNOTSUPP, ENOMEM } = Errno;
+export const { EINVAL, EFAULT, E2BIG, ENOENT, EOPNOTSUPP, ENOMEM, EACCES } = Errno;

@@ -3,9 +3,6 @@ import type { Machine } from '../../machine.js';
 import { TASK_COMM_LEN } from '../../sched/task.js';
 import { EINVAL, type HelperTable, plainHelpers, sizeArg } from './table.js';
 
-/** The root cgroup. */
-const ROOT_CGROUP_ID = 1;
-
 export function taskHelpers(kernel: Machine): HelperTable {
   const words = (name: string, offset: number) =>
     ({ kind: 'slot', name: `bpf_${name}`, offset, size: 8 }) as const;
@@ -24,8 +21,6 @@ export function taskHelpers(kernel: Machine): HelperTable {
       },
       get_current_task: () => kernel.taskAddress,
       get_current_task_btf: () => kernel.taskAddress,
-      get_current_cgroup_id: () => ROOT_CGROUP_ID,
-      get_current_ancestor_cgroup_id: (call) => (call.argI32(1) === 0 ? ROOT_CGROUP_ID : 0),
     }),
   };
 }
