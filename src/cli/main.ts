@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   inspect: { summary: 'list what an object file holds', load: () => import('./inspect.js') },
   disasm: { summary: 'disassemble the programs of an object', load: () => import('./disasm.js') },
   btf: { summary: 'summarise or dump BTF', load: () => import('./btf.js') },
+  cfg: { summary: "draw a program's control flow", load: () => import('./cfg.js') },
   verify: { summary: 'judge programs as the kernel would', load: () => import('./verify.js') },
   run: { summary: 'run a program on given input', load: () => import('./run.js') },
   demo: { summary: 'a short tour on a committed program', load: () => import('./demo.js') },
