@@ -84,6 +84,11 @@ export interface KernelProfile {
   readonly proveRawLockNesting: boolean;
   /** Lockdep refuses locks in NMI that are used elsewhere. */
   readonly lockdepNmi: boolean;
+  /**
+   * Resilient spinlocks: whether a CPU notes that it takes one after it has it, so that an NMI in between misses the
+   * deadlock, or before (6.18.2); with the latter, NMIs on top of a waiter do not queue.
+   */
+  readonly rqEntry: 'after' | 'before';
   /** Where a sleeping spinlock on RT asks whether it may sleep, as its splats name it. */
   readonly rtSpinLockAt: string;
   /** A sleeping spinlock on RT pins the task before it waits, or once it has the lock. */
@@ -136,6 +141,7 @@ const V5_6: Knobs = {
   lockdepWaitTypes: false,
   proveRawLockNesting: false,
   lockdepNmi: false,
+  rqEntry: 'after',
   rtSpinLockAt: 'kernel/locking/rtmutex.c:973',
   rtSpinLockPin: 'before',
 };
@@ -211,6 +217,7 @@ const V6_18: Knobs = {
   lpmLock: 'rq',
   bhLock: false,
   proveRawLockNesting: true,
+  rqEntry: 'before',
 };
 
 const KNOBS: Readonly<Record<KernelRelease, Knobs>> = {

@@ -13,7 +13,7 @@ import { Lockdep, type LockdepMode } from './lockdep.js';
 import { type MapLock, type MapLockKind, type NmiRule, RqMapLock, SpinMapLock } from './map-lock.js';
 import { FairMutex, type MutexOps, RtSleepingMutex } from './mutex.js';
 import { RawSpinLock, type SpinLockOps } from './raw-spinlock.js';
-import { HeldTables, RqSpinLock } from './rqspinlock.js';
+import { RqSpinLock, RqStates } from './rqspinlock.js';
 import { RtSpinLock } from './rt-spinlock.js';
 import { RtRwLock, type RwLockOps, SpinningRwLock } from './rwlock.js';
 import { FairRwSem, RtRwSem, type RwSemOps } from './rwsem.js';
@@ -28,7 +28,7 @@ export class Locks implements LockEnv {
   recursiveReaders = false;
   /** Set by RCU: a task has left its outermost read section inside a lock operation. */
   onRcuOutermost: (() => void) | undefined;
-  private readonly tables: HeldTables;
+  private readonly tables: RqStates;
 
   constructor(
     readonly sched: Sched,
@@ -39,7 +39,7 @@ export class Locks implements LockEnv {
     this.graph = new WaitGraph(sched);
     this.bh = new CountingBh(sched);
     sched.onIrqsOn = (softirq) => this.lockdep.irqsOn(softirq);
-    this.tables = new HeldTables(sched.cpus.length);
+    this.tables = new RqStates(sched.cpus.length);
   }
 
   fn(name: string): ProbePoint {

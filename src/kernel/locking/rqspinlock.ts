@@ -1,6 +1,6 @@
 /**
  * The resilient spinlock of BPF (kernels from 6.15 on): a spinlock that gives up rather than hang. Waiters look for
- * deadlocks of one CPU with itself and of two with each other, and have a time limit besides. Models
+ * deadlocks of a CPU with itself and of two with each other, and have a time limit besides. Models
  * kernel/bpf/rqspinlock.c and include/asm-generic/rqspinlock.h (6.18).
  */
 import { Errno } from '../../abi/errno.js';
@@ -13,37 +13,54 @@ import { type LockKey, WaitType } from './lock-class.js';
 
 /** Locks that the table of a CPU has room for (RES_NR_HELD); what does not fit is not looked for. */
 export const RES_NR_HELD = 31;
-/** How long a waiter without a place in the queue, or next in line, waits; and how long the queue's head. */
+/** How long the pending waiter and those without a queue node wait (RES_DEF_TIMEOUT); the queue's head twice as long. */
 export const RES_DEF_TIMEOUT_NS = 250_000_000;
-export const RES_HEAD_TIMEOUT_NS = 2 * RES_DEF_TIMEOUT_NS;
-/** Waiters look for deadlocks at first and then this often. */
-const CHECK_INTERVAL_NS = 1_000_000;
+/** Waiters look for deadlocks whenever so much time has passed. */
+export const RES_CHECK_INTERVAL_NS = 1_000_000;
+/** Queue nodes of a CPU: for a task, a softirq, a hardirq and an NMI (_Q_MAX_NODES). */
+const MAX_NODES = 4;
 
 const BEFORE = point('res_spin_lock');
+const GRAB = point('res_spin_lock before its entry');
 
-/** What each CPU holds or is about to (`rqspinlock_held_locks`). */
-export class HeldTables {
-  private readonly tables: RqSpinLock[][];
+/** What a CPU holds or is about to (`rqspinlock_held_locks`), and how many of its queue nodes are in use. */
+interface CpuState {
+  /** In the order in which they were wanted; the last one is being taken, or was taken last. */
+  readonly entries: RqSpinLock[];
+  nodes: number;
+}
+
+export class RqStates {
+  private readonly states: readonly CpuState[];
 
   constructor(cpus: number) {
-    this.tables = Array.from({ length: cpus }, () => []);
+    this.states = Array.from({ length: cpus }, () => ({ entries: [], nodes: 0 }));
   }
 
-  of(cpu: number): RqSpinLock[] {
-    return this.tables[cpu]!;
+  of(cpu: number): CpuState {
+    return this.states[cpu]!;
   }
+
+  get all(): readonly CpuState[] {
+    return this.states;
+  }
+}
+
+interface Ticket {
+  /** The head of the queue has given up, and with it all behind it. */
+  flushed: boolean;
 }
 
 export class RqSpinLock extends Lock {
   readonly spins = true;
-  /** Waiters in the order in which they came; the first is the pending one or the queue's head. */
-  private readonly queue: object[] = [];
+  private pending = false;
+  private readonly queue: Ticket[] = [];
   private readonly begin: ProbePoint;
   private readonly end: ProbePoint;
 
   constructor(
     env: LockEnv,
-    private readonly tables: HeldTables,
+    private readonly states: RqStates,
     key: LockKey | string,
     options: LockOptions = {},
   ) {
@@ -57,17 +74,26 @@ export class RqSpinLock extends Lock {
     return this.owner !== undefined;
   }
 
-  /** 0, -EDEADLK or -ETIMEDOUT; interrupts are left as they are. */
+  /** raw_res_spin_lock: 0, -EDEADLK or -ETIMEDOUT; interrupts are left as they are. */
   *lock(place: string): Flow<number> {
     const { sched } = this;
     if (sched.interleaved) yield BEFORE;
     sched.preemptDisable(place);
-    const table = this.tables.of(sched.here.id);
-    table.push(this);
-    const result = this.owner === undefined && this.queue.length === 0 ? 0 : yield* this.wait();
+    const { entries } = this.states.of(sched.here.id);
+    const late = sched.profile.rqEntry === 'after';
+    if (this.untouched) {
+      if (!late) entries.push(this);
+      this.take(this.me, place);
+      // An NMI that comes now does not find the lock among those that its CPU holds.
+      if (late && sched.interleaved) yield GRAB;
+      if (late) entries.push(this);
+      return 0;
+    }
+    entries.push(this);
+    const result = yield* this.wait();
     if (result === 0) this.take(this.me, place);
     else {
-      this.forget(table);
+      entries.pop();
       sched.preemptEnable();
     }
     return result;
@@ -76,76 +102,106 @@ export class RqSpinLock extends Lock {
   /** The same in plain code. */
   lockNow(place: string): number {
     const { sched } = this;
-    if (this.owner !== undefined || !sched.quiet) return this.env.executor.drive(this.lock(place));
+    if (!sched.quiet || !this.untouched) return this.env.executor.drive(this.lock(place));
     sched.preemptDisable(place);
-    this.tables.of(sched.here.id).push(this);
+    this.states.of(sched.here.id).entries.push(this);
     this.take(this.me, place);
     return 0;
   }
 
   tryLock(place: string): boolean {
-    const { sched } = this;
-    if (this.owner !== undefined || this.queue.length > 0) return false;
-    sched.preemptDisable(place);
-    this.tables.of(sched.here.id).push(this);
+    if (!this.untouched) return false;
+    this.sched.preemptDisable(place);
+    this.states.of(this.sched.here.id).entries.push(this);
     this.take(this.me, place);
     return true;
   }
 
+  /** Entries go in the reverse order in which they came, whichever lock this is. */
   unlock(): void {
     const { sched } = this;
-    this.forget(this.tables.of(sched.here.id));
+    this.states.of(sched.here.id).entries.pop();
     this.drop();
     sched.preemptEnable();
   }
 
-  private forget(table: RqSpinLock[]): void {
-    const at = table.lastIndexOf(this);
-    if (at >= 0) table.splice(at, 1);
+  private get untouched(): boolean {
+    return this.owner === undefined && !this.pending && this.queue.length === 0;
   }
 
   private *wait(): Flow<number> {
-    if (this.begin.armed) yield* firePoint(this.begin, [BigInt(this.id), 0]);
-    const result = yield* this.waitInLine();
+    this.note('contended');
+    if (this.pending || this.queue.length > 0) return yield* this.waitInQueue();
+    this.pending = true;
+    const result = yield* this.spin(() => this.owner === undefined, RES_DEF_TIMEOUT_NS);
+    this.pending = false;
+    return result;
+  }
+
+  private *waitInQueue(): Flow<number> {
+    const { sched } = this;
+    if (this.begin.armed) yield* firePoint(this.begin, [BigInt(this.id), 1]);
+    const state = this.states.of(sched.here.id);
+    const index = state.nodes++;
+    const direct =
+      index >= MAX_NODES || (inNmi(sched.here) && index > 0 && sched.profile.rqEntry === 'before');
+    const result = direct
+      ? yield* this.spin(() => this.untouched, RES_DEF_TIMEOUT_NS)
+      : yield* this.waitAsNode();
+    state.nodes--;
     if (this.end.armed) yield* firePoint(this.end, [BigInt(this.id), result]);
     return result;
   }
 
-  private *waitInLine(): Flow<number> {
-    const { sched, queue } = this;
-    const ticket = {};
-    const { here } = sched;
-    // In NMI a waiter does not queue, it tries again and again.
-    const queued = !inNmi(here);
-    if (queued) queue.push(ticket);
-    const start = sched.clock.nanos;
-    const free = (): boolean => this.owner === undefined && (!queued || queue[0] === ticket);
-    const limit = (): number =>
-      start + (queued && queue.length > 1 && queue[0] === ticket ? RES_HEAD_TIMEOUT_NS : RES_DEF_TIMEOUT_NS);
-    let result = 0;
-    while (!free()) {
-      if (this.deadlocks(here.id)) result = -Errno.EDEADLK;
-      else if (sched.clock.nanos >= limit()) result = -Errno.ETIMEDOUT;
-      if (result !== 0) break;
-      const deadlineNs = Math.min(sched.clock.nanos + CHECK_INTERVAL_NS, limit());
-      yield { kind: 'spin', until: free, on: this, deadlineNs };
-    }
-    const at = queue.indexOf(ticket);
-    if (at >= 0) queue.splice(at, 1);
-    if (result === 0) sched.charge(sched.costs.lockHandover);
+  private *waitAsNode(): Flow<number> {
+    const { queue } = this;
+    const ticket: Ticket = { flushed: false };
+    queue.push(ticket);
+    // Behind others nobody looks for deadlocks; the head's failure is everybody's.
+    const first = (): boolean => ticket.flushed || queue[0] === ticket;
+    while (!first()) yield { kind: 'spin', until: first, on: this };
+    const free = (): boolean => this.owner === undefined && !this.pending;
+    const result = ticket.flushed ? -Errno.EDEADLK : yield* this.spin(free, 2 * RES_DEF_TIMEOUT_NS);
+    queue.splice(queue.indexOf(ticket), 1);
+    if (result !== 0 && queue[0] !== undefined) queue[0].flushed = true;
     return result;
   }
 
-  /** AA: this CPU has the lock already. ABBA: who has it wants one that this CPU has. */
-  private deadlocks(cpu: number): boolean {
-    const own = this.tables.of(cpu).slice(0, RES_NR_HELD);
-    const mine = own.slice(0, -1);
-    if (mine.includes(this)) return true;
-    return this.sched.cpus.some(({ id }) => {
-      if (id === cpu) return false;
-      const table = this.tables.of(id).slice(0, RES_NR_HELD);
-      const wanted = table.at(-1);
-      return wanted !== undefined && wanted !== this && mine.includes(wanted) && table.includes(this);
-    });
+  private *spin(free: () => boolean, limitNs: number): Flow<number> {
+    const { sched } = this;
+    const cpu = sched.here.id;
+    const endNs = sched.clock.nanos + limitNs;
+    let checkNs = sched.clock.nanos;
+    while (!free()) {
+      const nowNs = sched.clock.nanos;
+      if (nowNs >= endNs) return -Errno.ETIMEDOUT;
+      if (nowNs >= checkNs + RES_CHECK_INTERVAL_NS) {
+        if (this.deadlocks(cpu)) return -Errno.EDEADLK;
+        checkNs = nowNs;
+      }
+      const deadlineNs = Math.min(checkNs + RES_CHECK_INTERVAL_NS, endNs);
+      yield { kind: 'spin', until: free, on: this, deadlineNs };
+    }
+    sched.charge(sched.costs.lockHandover);
+    return 0;
   }
+
+  /** AA: this CPU has the lock already. ABBA: the CPU that has it wants one that this CPU has. */
+  private deadlocks(cpu: number): boolean {
+    const mine = held(this.states.of(cpu));
+    if (mine.includes(this)) return true;
+    const remote = this.states.all.find(
+      (state, id) =>
+        id !== cpu &&
+        state.entries.length >= 2 &&
+        state.entries.length <= RES_NR_HELD &&
+        held(state).includes(this),
+    );
+    return remote !== undefined && this.locked && mine.includes(remote.entries.at(-1)!);
+  }
+}
+
+/** All that a CPU has but for the last, which it may only want. */
+function held({ entries }: CpuState): RqSpinLock[] {
+  return entries.slice(0, Math.min(entries.length, RES_NR_HELD) - 1);
 }
