@@ -75,6 +75,8 @@ export interface RunContext {
   redirectedTo?: { readonly sock: Sock; readonly flags: number };
   /** `bpf_bprm_opts_set`. */
   secureExec?: boolean;
+  /** A session: whether the function returns, and where its cookie lies. */
+  readonly session?: { readonly isReturn: boolean; readonly cookie: number };
   /** Value, time enabled and time running of the event that fired. */
   readonly event?: { readonly counter: bigint; readonly enabled: bigint; readonly running: bigint };
   /** Last branches, as `struct perf_branch_entry`. */

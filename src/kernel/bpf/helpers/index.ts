@@ -6,6 +6,7 @@ import { POISON_KFUNC } from '../../../object/index.js';
 import { helperVariant } from '../../../verifier/env/index.js';
 import { type HelperDef, HelperFault } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
+import { kfuncResolver } from '../kfuncs/index.js';
 import type { HelperSets } from '../prog-load.js';
 import { baseHelpers } from './base.js';
 import { cgroupHelpers } from './cgroup.js';
@@ -92,10 +93,13 @@ export function helperResolver(kernel: Machine, maps: () => MapCommands): Helper
     made.set(type, known);
     return known;
   };
-  return ({ env }) => {
+  const kfuncs = kfuncResolver(kernel);
+  return (load) => {
+    const { env } = load;
     const table = tableOf(env.type as ProgType);
+    const kfunc = kfuncs(load);
     return (kind, id) => {
-      if (kind !== 'helper') return undefined;
+      if (kind !== 'helper') return kfunc(id);
       const helper = helperById(id);
       if (helper === undefined) return poisoned(id);
       return helperVariant(env, helper.name) === undefined ? undefined : table[helper.name];

@@ -96,7 +96,7 @@ function source(kernel: Machine, arg: PrintSource['arg']): PrintSource {
   };
 }
 
-function cString(kernel: Machine, at: number): string {
+export function cString(kernel: Machine, at: number): string {
   const bytes = kernel.memory.u8.subarray(at, Math.min(at + MAX_FORMAT, kernel.memory.u8.length));
   const end = bytes.indexOf(0);
   return Buffer.from(bytes.subarray(0, end < 0 ? bytes.length : end)).toString('latin1');

@@ -7,7 +7,8 @@ import type { HelperCall } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
 import { EFAULT, type HelperTable, plainHelpers, sizeArg } from './table.js';
 
-type Space = 'kernel' | 'user' | 'any';
+/** Which addresses a read may go to. */
+export type Space = 'kernel' | 'user' | 'any';
 
 export function probeReadHelpers(kernel: Machine): HelperTable {
   return plainHelpers({
@@ -21,10 +22,50 @@ export function probeReadHelpers(kernel: Machine): HelperTable {
   });
 }
 
+/** `size` bytes from an address; undefined where they are not all there. */
+export function readMemory(
+  kernel: Machine,
+  call: HelperCall,
+  address: bigint,
+  size: number,
+  space: Space,
+): Uint8Array | undefined {
+  const low = Number(address & 0xffffffffn);
+  if (readableAt(kernel, call, low, Number(address >> 32n) | 0, size, space) < size) return undefined;
+  return kernel.memory.u8.slice(low, low + size);
+}
+
+/** A text from an address, at most `size` bytes with its NUL, cut where it is longer; undefined where it cannot be read. */
+export function readText(
+  kernel: Machine,
+  call: HelperCall,
+  address: bigint,
+  size: number,
+  space: Space,
+): Uint8Array | undefined {
+  const low = Number(address & 0xffffffffn);
+  const count = readableAt(kernel, call, low, Number(address >> 32n) | 0, size, space);
+  const bytes = kernel.memory.u8.slice(low, low + count);
+  const end = bytes.indexOf(0);
+  if (end >= 0) return bytes.subarray(0, end + 1);
+  if (count < size || size === 0) return undefined;
+  bytes[size - 1] = 0;
+  return bytes;
+}
+
 /** Bytes readable from the address in register `n` on, up to `wanted`. */
 function readable(kernel: Machine, call: HelperCall, n: number, wanted: number, space: Space): number {
-  const low = call.argU32(n);
-  const high = call.i32[2 * n + 1]!;
+  return readableAt(kernel, call, call.argU32(n), call.i32[2 * n + 1]!, wanted, space);
+}
+
+function readableAt(
+  kernel: Machine,
+  call: HelperCall,
+  low: number,
+  high: number,
+  wanted: number,
+  space: Space,
+): number {
   if (high === 0) return space === 'kernel' ? 0 : Math.min(wanted, kernel.user.mappedFrom(low));
   if (space === 'user') return 0;
   const { memory } = kernel;

@@ -31,6 +31,8 @@ export class HelperState {
   readonly signals: { readonly signal: number; readonly pid: number; readonly thread: boolean }[] = [];
   /** 64 bytes for keys and the like. */
   readonly scratch: Region;
+  /** What programs printed to their streams. */
+  readonly streams: { readonly stream: number; readonly text: string }[] = [];
   /** What `bpf_d_path` says of a `struct path`, by its memory offset. */
   readonly paths = new Map<number, string>();
   /** The run under way. */

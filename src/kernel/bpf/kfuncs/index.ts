@@ -1,0 +1,46 @@
+/** Which kernel functions a program can call: those that Linux lets its type call, as far as they are there. */
+import { kfuncByName, mayCallKfunc } from '../../../abi/kfuncs.js';
+import type { HelperDef } from '../../../vm/index.js';
+import type { Machine } from '../../machine.js';
+import type { LoadContext } from '../prog-load.js';
+import { cpumaskKfuncs } from './cpumask.js';
+import { dynptrKfuncs } from './dynptr.js';
+import { iteratorKfuncs } from './iterators.js';
+import { kernelKfuncs } from './kernel.js';
+import { objectKfuncs } from './objects.js';
+import { stringKfuncs } from './strings.js';
+import type { KfuncTable } from './table.js';
+
+/** Every kernel function that is there, by name. */
+export function kfuncTable(kernel: Machine): KfuncTable {
+  return {
+    ...dynptrKfuncs(kernel),
+    ...iteratorKfuncs(kernel),
+    ...stringKfuncs(kernel),
+    ...objectKfuncs(kernel),
+    ...cpumaskKfuncs(kernel),
+    ...kernelKfuncs(kernel),
+  };
+}
+
+/** Resolves kernel functions by their BTF id in the kernel's own types. */
+export function kfuncResolver(kernel: Machine): (load: LoadContext) => (id: number) => HelperDef | undefined {
+  let table: KfuncTable | undefined;
+  return (load) => {
+    const made = new Map<number, HelperDef | undefined>();
+    const make = (id: number): HelperDef | undefined => {
+      const { btf } = kernel;
+      if (btf?.has(id) !== true || btf.kindOf(id) !== 'func') return undefined;
+      const name = btf.nameOf(id);
+      const info = kfuncByName(name);
+      if (info === undefined || !mayCallKfunc(load.env, info)) return undefined;
+      table ??= kfuncTable(kernel);
+      const run = table[name];
+      return run === undefined ? undefined : { kind: 'plain', name, run: (call) => run(call, load) };
+    };
+    return (id) => {
+      if (!made.has(id)) made.set(id, make(id));
+      return made.get(id);
+    };
+  };
+}
