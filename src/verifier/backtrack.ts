@@ -17,7 +17,7 @@ import {
   HIST_STACK_ACCESS,
   type HistoryEntry,
 } from './state.js';
-import { isPseudoCall } from './subprogs.js';
+import { isKfuncCall, isPseudoCall } from './subprogs.js';
 
 const ARG_REGS = 0x3e;
 
@@ -45,7 +45,9 @@ export function backtrackInsn(v: Verifier, idx: number, subseq: number, entry: H
       break;
     case C.BPF_JMP:
     case C.BPF_JMP32:
-      done = !traceJump(v, idx, subseq, insn, entry);
+      // A call that names no function is refused later.
+      if (isKfuncCall(insn) && insn.imm === 0) known = false;
+      else done = !traceJump(v, idx, subseq, insn, entry);
       break;
     default:
       if (insn.code !== C.LD_IMM64 && subseq - idx !== 1) {
@@ -121,7 +123,7 @@ function traceJump(
     traceSubprogCall(v, idx, insn);
     return false;
   }
-  if (isSyncCallbackCall(insn) && idx !== subseq - 1) {
+  if (isSyncCallbackCall(v, insn) && idx !== subseq - 1) {
     traceCallbackExit(v);
     return false;
   }

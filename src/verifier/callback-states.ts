@@ -5,9 +5,12 @@ import { markBtfPointer } from './btf/trust.js';
 import type { Verifier } from './context.js';
 import { DYNPTR_LOCAL, markDynptrReg } from './dynptr/slots.js';
 import { ERRNO } from './errno.js';
+import { markGraphNode, setNonOwning } from './kfunc/graph-return.js';
 import type { MapView } from './map-view.js';
+import { fieldAt, recordOf } from './record.js';
 import { copyReg, markKnownZero, markUnknown, type Reg } from './reg.js';
 import { CONST_PTR_TO_MAP, PTR_TO_MAP_KEY, PTR_TO_MAP_VALUE } from './reg-type.js';
+import { FIELD } from './special-fields.js';
 import type { FuncState } from './state.js';
 
 const ITERABLE: ReadonlySet<number> = new Set([
@@ -29,10 +32,10 @@ function setMapPointer(reg: Reg, type: number, map: MapView): void {
 export function setMapElemState(v: Verifier, caller: FuncState, callee: FuncState, insnIdx: number): void {
   const map = v.aux.of(insnIdx).callMap!;
   if (!ITERABLE.has(map.type)) v.reject(ERRNO.ENOTSUPP, 'callback function not allowed for map');
-  copyReg(callee.regs[1]!, caller.regs[1]!);
-  setMapPointer(callee.regs[2]!, PTR_TO_MAP_KEY, caller.regs[1]!.map!);
-  setMapPointer(callee.regs[3]!, PTR_TO_MAP_VALUE, caller.regs[1]!.map!);
-  copyReg(callee.regs[4]!, caller.regs[3]!);
+  copyReg(callee.reg(1), caller.reg(1));
+  setMapPointer(callee.reg(2), PTR_TO_MAP_KEY, caller.reg(1).map!);
+  setMapPointer(callee.reg(3), PTR_TO_MAP_VALUE, caller.reg(1).map!);
+  copyReg(callee.reg(4), caller.reg(3));
   callee.inCallback = true;
   callee.retMin = 0;
   callee.retMax = 1;
@@ -40,30 +43,38 @@ export function setMapElemState(v: Verifier, caller: FuncState, callee: FuncStat
 
 /** `callback(index, ctx)` of `bpf_loop`. */
 export function setLoopState(_v: Verifier, caller: FuncState, callee: FuncState): void {
-  markUnknown(callee.regs[1]!);
-  copyReg(callee.regs[2]!, caller.regs[3]!);
+  markUnknown(callee.reg(1));
+  copyReg(callee.reg(2), caller.reg(3));
   callee.inCallback = true;
   callee.retMin = 0;
   callee.retMax = 1;
 }
 
-/** `callback(map, key, value)` of a timer. */
+/** `callback(map, key, value)` of a timer, or of a work queue. */
 export function setTimerState(_v: Verifier, caller: FuncState, callee: FuncState): void {
-  const map = caller.regs[1]!.map!;
-  setMapPointer(callee.regs[1]!, CONST_PTR_TO_MAP, map);
-  setMapPointer(callee.regs[2]!, PTR_TO_MAP_KEY, map);
-  setMapPointer(callee.regs[3]!, PTR_TO_MAP_VALUE, map);
+  setLaterState(caller.reg(1).map!, callee, 0, 0);
+}
+
+/** The same of task work, whose result counts for nothing. */
+export function setTaskWorkState(_v: Verifier, caller: FuncState, callee: FuncState): void {
+  setLaterState(caller.reg(3).map!, callee, -0x80000000, 0x7fffffff);
+}
+
+function setLaterState(map: MapView, callee: FuncState, retMin: number, retMax: number): void {
+  setMapPointer(callee.reg(1), CONST_PTR_TO_MAP, map);
+  setMapPointer(callee.reg(2), PTR_TO_MAP_KEY, map);
+  setMapPointer(callee.reg(3), PTR_TO_MAP_VALUE, map);
   callee.inAsyncCallback = true;
-  callee.retMin = 0;
-  callee.retMax = 0;
+  callee.retMin = retMin;
+  callee.retMax = retMax;
 }
 
 /** `callback(task, vma, ctx)` of `bpf_find_vma`. */
 export function setFindVmaState(v: Verifier, caller: FuncState, callee: FuncState): void {
-  copyReg(callee.regs[1]!, caller.regs[1]!);
-  const vma = callee.regs[2]!;
+  copyReg(callee.reg(1), caller.reg(1));
+  const vma = callee.reg(2);
   markBtfPointer(v, vma, kernelBtf(v, 'struct vm_area_struct'), kernelStruct(v, 'vm_area_struct'), 0);
-  copyReg(callee.regs[3]!, caller.regs[4]!);
+  copyReg(callee.reg(3), caller.reg(4));
   callee.inCallback = true;
   callee.retMin = 0;
   callee.retMax = 1;
@@ -73,6 +84,20 @@ export function setFindVmaState(v: Verifier, caller: FuncState, callee: FuncStat
 export function setUserRingbufState(v: Verifier, caller: FuncState, callee: FuncState): void {
   markDynptrReg(callee.reg(1), DYNPTR_LOCAL, true, v.newId());
   copyReg(callee.reg(2), caller.reg(3));
+  callee.inCallback = true;
+  callee.retMin = 0;
+  callee.retMax = 1;
+}
+
+/** `less(a, b)` of `bpf_rbtree_add`: both nodes are the tree's, under its lock. */
+export function setTreeLessState(v: Verifier, caller: FuncState, callee: FuncState): void {
+  const root = caller.reg(1);
+  const target = fieldAt(recordOf(root), root.off, FIELD.RB_ROOT)?.target;
+  if (target === undefined) v.reject(ERRNO.EFAULT);
+  for (let i = 1; i <= 2; i++) {
+    markGraphNode(callee.reg(i), target);
+    setNonOwning(v, callee.reg(i));
+  }
   callee.inCallback = true;
   callee.retMin = 0;
   callee.retMax = 1;

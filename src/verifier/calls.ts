@@ -4,7 +4,7 @@
  * `push_callback_call` and `prepare_func_exit` of Linux 6.18 (kernel/bpf/verifier.c).
  */
 import type { Insn } from '../isa/insn.js';
-import { isAsyncCallbackCall } from './callback-kinds.js';
+import { callsBackAsleep, isAsyncCallbackCall } from './callback-kinds.js';
 import type { FuncArg, Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import { prepareArgs } from './func-args.js';
@@ -17,6 +17,7 @@ import { copyReg, isNullScalar, markUnknown, type Reg } from './reg.js';
 import { clearCallerSaved } from './reg-access.js';
 import {
   isPacketAny,
+  isPacketSlice,
   mayBeNull,
   PTR_MAYBE_NULL,
   PTR_TO_CTX,
@@ -41,7 +42,7 @@ export type CalleeSetup = (v: Verifier, caller: FuncState, callee: FuncState, in
 
 /** Packet data may have moved: pointers into it are void. */
 export function clearPacketPointers(v: Verifier): void {
-  updateRegs(v.state, (reg) => isPacketAny(reg.type), markUnknown);
+  updateRegs(v.state, (reg) => isPacketAny(reg.type) || isPacketSlice(reg.type), markUnknown);
 }
 
 /** Does the function's BTF describe what it is called with? Undefined: it does; else the errno. */
@@ -131,7 +132,8 @@ function callGlobal(v: Verifier, index: number, mismatch: number | undefined): v
   if (state.activeLocks > 0) {
     v.invalid('global function calls are not allowed while holding a lock,\nuse static function instead');
   }
-  if (subprog.mightSleep && !v.inSleepable) {
+  const inSection = state.activeRcuLock || state.activePreemptLocks > 0 || state.activeIrqId !== 0;
+  if (subprog.mightSleep && (inSection || !v.inSleepable)) {
     v.invalid(
       'global functions that may sleep are not allowed in non-sleepable context,\ni.e., in a RCU/IRQ/preempt-disabled section, or in\na non-sleepable BPF program context',
     );
@@ -177,11 +179,12 @@ export function pushCallback(v: Verifier, insn: Insn, index: number, setup: Call
   callMismatch(v, index);
   const subprog = v.subprogs[index]!;
   subprog.isCallback = true;
-  if (isAsyncCallbackCall(insn)) {
+  if (isAsyncCallbackCall(v, insn)) {
     subprog.isAsyncCallback = true;
     const later = new VerifierState();
     const callee = newFuncState(MAIN_CALLSITE, 0, index);
     later.frames.push(callee);
+    later.inSleepable = callsBackAsleep(v, insn);
     v.markAllScratched();
     callee.asyncEntryCount = caller.asyncEntryCount + 1;
     v.pushPath(later, subprog.start, insnIdx, ERRNO.EFAULT, ' for async cb');

@@ -26,8 +26,9 @@ import { isAsyncCallbackCall, isSyncCallbackCall } from './callback-kinds.js';
 import type { Subprog, Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import { helperChangesPacket, helperMightSleep } from './helper-traits.js';
-import { CALLS_CALLBACK, FORCE_CHECKPOINT, JMP_POINT, PRUNE_POINT } from './insn-facts.js';
-import { isHelperCall, isPseudoFunc } from './subprogs.js';
+import { CALLS_CALLBACK, FORCE_CHECKPOINT, ITER_NEXT, JMP_POINT, PRUNE_POINT } from './insn-facts.js';
+import { changesPacket, isIterNext, isSleepableKfunc, kfuncOf } from './kfunc/desc.js';
+import { isHelperCall, isKfuncCall, isPseudoFunc } from './subprogs.js';
 
 const DISCOVERED = 0x10;
 const EXPLORED = 0x20;
@@ -108,6 +109,15 @@ class CfgWalk {
   }
 
   run(): void {
+    this.#drain();
+    const { exceptionStart } = this.#v;
+    if (exceptionStart === 0 || this.state[exceptionStart] === EXPLORED) return;
+    this.state[exceptionStart] = DISCOVERED;
+    this.#stack.push(exceptionStart);
+    this.#drain();
+  }
+
+  #drain(): void {
     const stack = this.#stack;
     while (stack.length > 0) {
       const at = stack[stack.length - 1]!;
@@ -139,15 +149,26 @@ class CfgWalk {
   #visitCallInsn(t: number, insn: Insn): boolean {
     const v = this.#v;
     const { aux } = v;
-    if (isAsyncCallbackCall(insn)) aux.set(t, PRUNE_POINT);
-    if (isSyncCallbackCall(insn)) {
+    if (isAsyncCallbackCall(v, insn)) aux.set(t, PRUNE_POINT);
+    if (isSyncCallbackCall(v, insn)) {
       aux.set(t, CALLS_CALLBACK | FORCE_CHECKPOINT | PRUNE_POINT | JMP_POINT);
     }
     if (isHelperCall(insn)) {
       if (helperMightSleep(v, insn.imm)) v.subprogAt(t).mightSleep = true;
       if (helperChangesPacket(insn.imm)) v.subprogAt(t).changesPktData = true;
+    } else if (isKfuncCall(insn)) {
+      this.#noteKfunc(t, insn);
     }
     return this.#visitCall(t, insn.src === BPF_PSEUDO_CALL);
+  }
+
+  #noteKfunc(t: number, insn: Insn): void {
+    const v = this.#v;
+    const kfunc = kfuncOf(v, insn);
+    if (kfunc?.allowed !== true) return;
+    if (isIterNext(kfunc)) v.aux.set(t, PRUNE_POINT | FORCE_CHECKPOINT | ITER_NEXT);
+    if (isSleepableKfunc(kfunc)) v.subprogAt(t).mightSleep = true;
+    if (changesPacket(kfunc)) v.subprogAt(t).changesPktData = true;
   }
 
   #visitCall(t: number, visitCallee: boolean): boolean {

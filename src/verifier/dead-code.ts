@@ -8,7 +8,7 @@ import type { Insn } from '../isa/insn.js';
 import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import { SEEN } from './insn-facts.js';
-import { isPseudoFunc } from './subprogs.js';
+import { isKfuncCall, isPseudoFunc } from './subprogs.js';
 
 export const isMayGoto = (insn: Insn): boolean => insn.code === (C.BPF_JMP | C.BPF_JCOND) && insn.src === 0;
 
@@ -46,6 +46,14 @@ function goesNowhere(v: Verifier, remains: Uint8Array, i: number): boolean {
     if (isLive(v, k) && (remains[k] === 1 || !isMayGoto(insns[k]!))) return false;
   }
   return off >= 0;
+}
+
+/** A call that names no kernel function may only stand where no path comes by (`fixup_kfunc_call`). */
+export function checkKfuncsResolved(v: Verifier): void {
+  v.insns.forEach((insn, i) => {
+    if (!isKfuncCall(insn) || insn.imm !== 0 || !isLive(v, i)) return;
+    v.invalid('invalid kernel function call not eliminated in verifier pass');
+  });
 }
 
 /** Refuses a program whose callback was removed from under the instruction that names it. */

@@ -17,6 +17,8 @@ import { prepareArgs } from './func-args.js';
 import { checkHelperCall } from './helper-call.js';
 import { JMP_POINT, PRUNE_POINT, RESERVED_CHECKED, SEEN } from './insn-facts.js';
 import { insnText } from './insn-text.js';
+import { checkKfuncCall } from './kfunc/call.js';
+import { kfuncOf, mayCallUnderLock } from './kfunc/desc.js';
 import { checkLdAbs, checkLdImm } from './ld.js';
 import { checkAtomic, checkLoad, checkStore, checkStoreImm } from './mem-access.js';
 import { writeInsnState, writeLine, writeState } from './print-state.js';
@@ -62,7 +64,14 @@ export function checkFrom(v: Verifier, index: number): void {
 function enterGlobal(v: Verifier, index: number): void {
   const { name } = v.subprogs[index]!;
   if (v.log.verbose) v.log.write(`Validating ${name}() func#${index}...\n`);
-  prepareArgs(v, index).forEach((arg, i) => {
+  const args = prepareArgs(v, index);
+  if (v.exceptionStart !== 0 && v.subprogs[index]!.start === v.exceptionStart) {
+    v.frame.inExceptionCallback = true;
+    if (args.length !== 1 || args[0]!.kind !== 'scalar') {
+      v.invalid('exception cb only supports single integer argument');
+    }
+  }
+  args.forEach((arg, i) => {
     const reg = v.reg(i + 1);
     if (arg.kind === 'scalar') {
       markUnknown(reg);
@@ -229,11 +238,15 @@ function checkJump(v: Verifier, insn: Insn): number {
   switch (C.bpfOp(insn.code)) {
     case C.BPF_CALL:
       checkReservedOnce(v, insn);
-      if (v.state.activeLocks > 0 && insn.src === 0 && insn.imm !== FUNC_SPIN_UNLOCK) {
+      if (v.state.activeLocks > 0 && !mayCallLocked(v, insn)) {
         v.invalid('function calls are not allowed while holding a lock');
       }
       if (insn.src === C.BPF_PSEUDO_CALL) checkFuncCall(v, insn);
-      else checkHelperCall(v, insn);
+      else if (insn.src !== C.BPF_PSEUDO_KFUNC_CALL) checkHelperCall(v, insn);
+      else if (checkKfuncCall(v, insn)) {
+        checkResourceLeak(v, true, 'bpf_throw', true);
+        return PATH_ENDS;
+      }
       v.markRegScratched(0);
       break;
     case C.BPF_JA:
@@ -248,6 +261,14 @@ function checkJump(v: Verifier, insn: Insn): number {
   }
   v.insnIdx++;
   return NEXT;
+}
+
+/** Of helpers only the unlocking one; functions of the program are looked at on their own. */
+function mayCallLocked(v: Verifier, insn: Insn): boolean {
+  if (insn.src === 0) return insn.imm === FUNC_SPIN_UNLOCK;
+  if (insn.src !== C.BPF_PSEUDO_KFUNC_CALL) return true;
+  const kfunc = kfuncOf(v, insn);
+  return kfunc !== undefined && mayCallUnderLock(kfunc);
 }
 
 function checkExit(v: Verifier): number {

@@ -6,9 +6,8 @@
 import { BPF_CALL, BPF_DW, BPF_JMP, BPF_LDX, BPF_MEM, BPF_STX } from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import type { Subprog, Verifier } from './context.js';
-import { programProto } from './helper-traits.js';
+import { callSummary } from './helper-traits.js';
 import { FASTCALL_PATTERN } from './insn-facts.js';
-import { isHelperCall } from './subprogs.js';
 
 const SPILL = BPF_STX | BPF_MEM | BPF_DW;
 const FILL = BPF_LDX | BPF_MEM | BPF_DW;
@@ -31,11 +30,10 @@ export function markFastcallPatterns(v: Verifier): void {
 }
 
 function markAround(v: Verifier, subprog: Subprog, call: number, lowest: number): void {
-  const insn = v.insns[call]!;
-  const proto = isHelperCall(insn) ? programProto(v, insn.imm) : undefined;
-  if (proto === undefined) return;
-  const args = ((1 << (proto.args.length + 1)) - 1) & ~1;
-  const clobbered = proto.ret.kind === 'void' ? args : args | 1;
+  const summary = callSummary(v, v.insns[call]!);
+  if (summary === undefined) return;
+  const args = ((1 << (summary.params + 1)) - 1) & ~1;
+  const clobbered = summary.returnsVoid ? args : args | 1;
   let expected = CALLER_SAVED & ~clobbered;
   let pairs = 0;
   for (let off = lowest; pairs < 6; off += 8) {
@@ -49,7 +47,7 @@ function markAround(v: Verifier, subprog: Subprog, call: number, lowest: number)
     pairs++;
   }
   if (pairs === 0) return;
-  if (proto.allowFastcall) v.aux.of(call).fastcallSpills = pairs;
+  if (summary.fastcall) v.aux.of(call).fastcallSpills = pairs;
   else subprog.keepFastcallStack = true;
   subprog.fastcallStackOff = Math.min(subprog.fastcallStackOff, lowest + 8 * pairs);
 }

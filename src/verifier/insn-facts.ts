@@ -16,6 +16,8 @@ export const FASTCALL_PATTERN = 1 << 4;
 /** Some path came by. */
 export const SEEN = 1 << 5;
 export const RESERVED_CHECKED = 1 << 6;
+/** Call of an iterator's `_next`. */
+export const ITER_NEXT = 1 << 7;
 
 /** Facts of calls and of `LD_IMM64`. */
 export class InsnAux {

@@ -6,6 +6,7 @@ import { disasmInsn } from '../isa/disasm.js';
 import type { DisasmOptions } from '../isa/disasm-types.js';
 import type { Insn } from '../isa/insn.js';
 import type { Verifier } from './context.js';
+import { kfuncOf } from './kfunc/desc.js';
 
 const OPTIONS: DisasmOptions = {
   dialect: 'kernel',
@@ -21,7 +22,13 @@ const OPTIONS: DisasmOptions = {
   },
 };
 
+/** With the names of the kernel functions that the program calls. */
+function optionsOf(v: Verifier): DisasmOptions {
+  if (v.kfuncs.size === 0) return OPTIONS;
+  return { ...OPTIONS, kfuncName: (insn) => kfuncOf(v, insn)?.name };
+}
+
 /** `(bf) r1 = r2`, as `print_bpf_insn` writes it. */
 export function insnText(v: Verifier, slot: number): string {
-  return disasmInsn(v.insns, slot, OPTIONS);
+  return disasmInsn(v.insns, slot, optionsOf(v));
 }

@@ -5,9 +5,8 @@
 import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import type { Verifier } from './context.js';
-import { programProto } from './helper-traits.js';
+import { callSummary } from './helper-traits.js';
 import { insnText } from './insn-text.js';
-import { isHelperCall } from './subprogs.js';
 
 /** r0 to r5. */
 const CALLER_SAVED = 0x3f;
@@ -96,8 +95,8 @@ function usedByJump(v: Verifier, insn: Insn, dst: number, src: number): number {
     case C.BPF_EXIT:
       return 1;
     case C.BPF_CALL: {
-      const proto = isHelperCall(insn) ? programProto(v, insn.imm) : undefined;
-      return proto === undefined ? CALLER_SAVED & ~1 : ((1 << (proto.args.length + 1)) - 1) & ~1;
+      const call = callSummary(v, insn);
+      return call === undefined ? CALLER_SAVED & ~1 : ((1 << (call.params + 1)) - 1) & ~1;
     }
     default:
       return C.bpfSrc(insn.code) === C.BPF_K ? dst : dst | src;

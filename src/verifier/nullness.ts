@@ -1,11 +1,13 @@
 /** Pointers that may be null, until they are compared with 0 (`mark_ptr_or_null_regs` and its like, Linux 6.18). */
 import { MapType } from '../abi/map-types.js';
 import type { Verifier } from './context.js';
+import { mayPointToSpinLock } from './record.js';
 import { releaseRefQuietly } from './refs.js';
 import type { Reg } from './reg.js';
 import {
   baseType,
   CONST_PTR_TO_MAP,
+  isAllocatedObject,
   mayBeNull,
   PTR_MAYBE_NULL,
   PTR_TO_MAP_VALUE,
@@ -45,7 +47,7 @@ function markOne(reg: Reg, isNull: boolean): void {
     return;
   }
   markNotNull(reg);
-  if (reg.type !== PTR_TO_MAP_VALUE || reg.map?.mayPointToSpinLock !== true) reg.id = 0;
+  if (!mayPointToSpinLock(reg)) reg.id = 0;
 }
 
 /** In `state` the pointer in `regno` is null, or is not; all its copies with it. */
@@ -54,7 +56,11 @@ export function markPointerOrNull(v: Verifier, state: VerifierState, regno: numb
   if (refObjId !== 0 && refObjId === id && isNull) releaseRefQuietly(v, state, id);
   updateRegs(
     state,
-    (reg) => mayBeNull(reg.type) && reg.id === id && reg.off === 0 && isZero(reg),
+    (reg) =>
+      mayBeNull(reg.type) &&
+      reg.id === id &&
+      // Pointers to nodes lie somewhere in their object.
+      (isAllocatedObject(reg.type) || (reg.off === 0 && isZero(reg))),
     (reg) => markOne(reg, isNull),
   );
 }

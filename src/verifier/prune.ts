@@ -5,11 +5,13 @@
  */
 import { BPF_JCOND, BPF_JMP, MAX_BPF_REG } from '../isa/constants.js';
 import type { Verifier } from './context.js';
-import { CALLS_CALLBACK, FORCE_CHECKPOINT, JMP_POINT } from './insn-facts.js';
+import { CALLS_CALLBACK, FORCE_CHECKPOINT, ITER_NEXT, JMP_POINT } from './insn-facts.js';
+import { ITER_ACTIVE, iterDepthsDiffer, iterState } from './iter/slots.js';
 import { markAllScalarsImprecise } from './precision.js';
 import { writeLine, writeState } from './print-state.js';
 import { markUnknown, type Reg } from './reg.js';
 import { SCALAR_VALUE } from './reg-type.js';
+import { constNumber } from './scalar/index.js';
 import {
   addBackedge,
   enterScc,
@@ -120,6 +122,7 @@ function compareUnfinished(v: Verifier, state: VerifierState, insn: number): num
   const cur = v.state;
   const { frame } = state;
   if (frame.inAsyncCallback && frame.asyncEntryCount !== cur.frame.asyncEntryCount) return MISS;
+  if (v.aux.has(insn, ITER_NEXT)) return compareIterating(v, state);
   const code = v.insns[insn]!;
   if (code.code === (BPF_JMP | BPF_JCOND) && code.src === 0) {
     if (state.mayGotoDepth !== cur.mayGotoDepth && statesEqual(v, state, cur, RANGE_WITHIN)) return HIT_LOOP;
@@ -128,6 +131,7 @@ function compareUnfinished(v: Verifier, state: VerifierState, insn: number): num
   if (
     maybeLooping(state, cur) &&
     statesEqual(v, state, cur, EXACT) &&
+    !iterDepthsDiffer(state, cur) &&
     state.mayGotoDepth === cur.mayGotoDepth &&
     state.callbackUnrollDepth === cur.callbackUnrollDepth
   ) {
@@ -140,6 +144,16 @@ function compareUnfinished(v: Verifier, state: VerifierState, insn: number): num
     v.reject(22);
   }
   return MISS;
+}
+
+/** At an iterator's `_next`: as long as it is not drained, the same state again is a loop that converged. */
+function compareIterating(v: Verifier, state: VerifierState): number {
+  const cur = v.state;
+  if (!statesEqual(v, state, cur, RANGE_WITHIN)) return MISS;
+  const pointer = cur.frame.peek(1);
+  const spi = (-(pointer.off + constNumber(pointer)) - 1) >> 3;
+  const held = cur.frames[pointer.frameno]?.peekSlot(spi)?.reg ?? null;
+  return held !== null && iterState(held) === ITER_ACTIVE ? HIT_LOOP : MISS;
 }
 
 function takeHit(v: Verifier, state: VerifierState, insn: number, loop: boolean): void {

@@ -35,41 +35,45 @@ export function reportScalarRange(
   return v.reject(ERRNO.EINVAL, note);
 }
 
-/** The outermost function ends: of the program, of a global function, or of a callback that ran later. */
-export function checkReturnCode(v: Verifier): void {
+/**
+ * The outermost function ends: of the program, of a global function, or of a callback that ran later. An exception's value,
+ * in another register, is the program's result, too.
+ */
+export function checkReturnCode(v: Verifier, regno = 0): void {
   const frame = v.state.frames[0]!;
-  const isSubprog = frame.subprog > 0;
+  const isSubprog = frame.subprog > 0 && !frame.inExceptionCallback;
   const rule = isSubprog ? 'any' : returnRule(v.env);
   if (rule === 'unchecked') return;
-  checkSrc(v, 0);
-  const reg = v.reg(0);
+  checkSrc(v, regno);
+  const reg = v.reg(regno);
   if (frame.inAsyncCallback) {
-    enforce(v, reg, frame.retMin, frame.retMax, false, 'At async callback return');
+    enforce(v, regno, frame.retMin, frame.retMax, false, 'At async callback return');
     return;
   }
   if (isSubprog) {
     if (reg.type !== SCALAR_VALUE) {
-      v.invalid(`At subprogram exit the register R0 is not a scalar value (${regTypeText(reg.type)})`);
+      v.invalid(`At subprogram exit the register R${regno} is not a scalar value (${regTypeText(reg.type)})`);
     }
     return;
   }
   if (rule === 'any') return;
-  enforce(v, reg, rule.min, rule.max, rule.is32Bit, 'At program exit', rule.note);
+  enforce(v, regno, rule.min, rule.max, rule.is32Bit, 'At program exit', rule.note);
 }
 
 function enforce(
   v: Verifier,
-  reg: Reg,
+  regno: number,
   min: number,
   max: number,
   is32: boolean,
   where: string,
   note?: string,
 ): void {
+  const reg = v.reg(regno);
   if (reg.type !== SCALAR_VALUE) {
-    v.invalid(`${where} the register R0 is not a known value (${regTypeText(reg.type)})`);
+    v.invalid(`${where} the register R${regno} is not a known value (${regTypeText(reg.type)})`);
   }
-  markChainPrecision(v, 0);
+  markChainPrecision(v, regno);
   if (withinReturnRange(reg, min, max, is32)) return;
-  reportScalarRange(v, reg, min, max, where, 'R0', note);
+  reportScalarRange(v, reg, min, max, where, `R${regno}`, note);
 }

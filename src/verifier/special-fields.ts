@@ -5,6 +5,7 @@
  * variables of a data section.
  */
 import type { Btf } from '../object/btf/btf.js';
+import type { BtfTypeId } from '../object/btf/types.js';
 import type { VerifyMap } from './types.js';
 
 /** Kinds as bits, so that sets of them can be asked for. */
@@ -25,6 +26,10 @@ export const FIELD = {
   TASK_WORK: 1 << 13,
 } as const;
 
+/** Fields that own objects in a list or a tree, and what links an object there. */
+export const GRAPH_ROOTS = FIELD.LIST_HEAD | FIELD.RB_ROOT;
+export const GRAPH_NODES = FIELD.LIST_NODE | FIELD.RB_NODE;
+
 export const KPTR_KINDS = FIELD.KPTR_UNREF | FIELD.KPTR_REF | FIELD.KPTR_PERCPU;
 
 export interface SpecialField {
@@ -32,6 +37,16 @@ export interface SpecialField {
   /** Bytes from the start of the value. */
   readonly offset: number;
   readonly size: number;
+  /** For kernel pointers, what they point to; for heads and roots, what they hold. */
+  readonly target?: FieldTarget;
+}
+
+/** A structure in the program's own BTF. */
+export interface FieldTarget {
+  readonly btf: Btf;
+  readonly id: BtfTypeId;
+  /** Heads and roots: bytes from the structure's start to the node that links it. */
+  readonly nodeOffset: number;
 }
 
 /** What the log calls a field (`btf_field_type_name`). */
@@ -96,7 +111,26 @@ export function specialFieldsOf(btf: Btf, id: number): readonly SpecialField[] {
 function searchFields(btf: Btf, id: number): readonly SpecialField[] {
   const search = new FieldSearch(btf);
   search.inType(id, 0, 0);
-  return search.found.sort((a, b) => a.offset - b.offset).slice(0, MAX_FIELDS);
+  const fields = search.found.sort((a, b) => a.offset - b.offset).slice(0, MAX_FIELDS);
+  return isGoodRecord(fields) ? fields : [];
+}
+
+/** At most one of each of these. */
+const UNIQUE =
+  FIELD.SPIN_LOCK | FIELD.RES_SPIN_LOCK | FIELD.TIMER | FIELD.WORKQUEUE | FIELD.TASK_WORK | FIELD.REFCOUNT;
+
+/** Linux takes fields that do not go together for none at all (the end of `btf_parse_fields`). */
+function isGoodRecord(fields: readonly SpecialField[]): boolean {
+  let mask = 0;
+  for (const { kind, target } of fields) {
+    if ((mask & kind & UNIQUE) !== 0) return false;
+    if ((kind & GRAPH_ROOTS) !== 0 && target === undefined) return false;
+    mask |= kind;
+  }
+  const locks = mask & (FIELD.SPIN_LOCK | FIELD.RES_SPIN_LOCK);
+  if ((mask & GRAPH_ROOTS) !== 0 && locks === 0) return false;
+  if (locks === (FIELD.SPIN_LOCK | FIELD.RES_SPIN_LOCK)) return false;
+  return (mask & GRAPH_NODES) !== GRAPH_NODES || (mask & FIELD.REFCOUNT) !== 0;
 }
 
 class FieldSearch {
@@ -109,19 +143,24 @@ class FieldSearch {
 
   inType(id: number, offset: number, depth: number): void {
     if (depth > MAX_DEPTH || this.found.length > MAX_FIELDS) return;
-    const type = this.#btf.type(this.#btf.skipModifiersAndTypedefs(id));
+    const structId = this.#btf.skipModifiersAndTypedefs(id);
+    const type = this.#btf.type(structId);
     if (type.kind === 'struct') {
-      for (const member of type.members)
-        this.#inMember(member.type, offset + (member.bitOffset >>> 3), depth);
+      type.members.forEach((member, i) => {
+        this.#inMember(member.type, offset + (member.bitOffset >>> 3), depth, structId, i);
+      });
     } else if (type.kind === 'datasec') {
       for (const variable of type.vars) {
         const target = this.#btf.type(variable.type);
-        if (target.kind === 'var') this.#inMember(target.type, offset + variable.offset, depth);
+        if (target.kind === 'var') {
+          this.#inMember(target.type, offset + variable.offset, depth, variable.type, -1);
+        }
       }
     }
   }
 
-  #inMember(id: number, offset: number, depth: number): void {
+  /** `owner`, `component`: where a declaration tag says what a head or root holds. */
+  #inMember(id: number, offset: number, depth: number, owner: BtfTypeId, component: number): void {
     let at = this.#btf.skipModifiersAndTypedefs(id);
     let count = 1;
     for (let type = this.#btf.type(at); type.kind === 'array'; type = this.#btf.type(at)) {
@@ -135,8 +174,22 @@ class FieldSearch {
     if (kind === undefined && type.kind !== 'struct') return;
     const size = kind !== undefined && type.kind === 'ptr' ? 8 : this.#btf.sizeOf(at);
     for (let i = 0; i < Math.min(count, MAX_FIELDS + 1); i++) {
-      if (kind !== undefined) this.found.push({ kind, offset: offset + i * size, size });
-      else this.inType(at, offset + i * size, depth + 1);
+      if (kind === undefined) {
+        this.inType(at, offset + i * size, depth + 1);
+        continue;
+      }
+      const target =
+        type.kind === 'ptr'
+          ? { btf: this.#btf, id: this.#btf.skipModifiersAndTypedefs(type.type), nodeOffset: 0 }
+          : (kind & GRAPH_ROOTS) !== 0
+            ? findContents(
+                this.#btf,
+                owner,
+                component,
+                kind === FIELD.LIST_HEAD ? 'bpf_list_node' : 'bpf_rb_node',
+              )
+            : undefined;
+      this.found.push({ kind, offset: offset + i * size, size, ...(target !== undefined && { target }) });
     }
   }
 
@@ -144,4 +197,40 @@ class FieldSearch {
     const tag = this.#btf.type(pointee);
     return tag.kind === 'type_tag' && !tag.attribute ? POINTER_TAGS.get(tag.name) : undefined;
   }
+}
+
+const CONTAINS = 'contains:';
+const contentsOf = new WeakMap<Btf, Map<string, string>>();
+
+/** `contains:struct:node` tags, by what they belong to. */
+function contentTags(btf: Btf): Map<string, string> {
+  let tags = contentsOf.get(btf);
+  if (tags !== undefined) return tags;
+  tags = new Map();
+  for (let id = btf.firstId; id < btf.typeCount; id++) {
+    if (btf.kindOf(id) !== 'decl_tag') continue;
+    const tag = btf.type(id);
+    if (tag.kind !== 'decl_tag' || !tag.name.startsWith(CONTAINS)) continue;
+    tags.set(`${tag.type}.${tag.componentIndex}`, tag.name.slice(CONTAINS.length));
+  }
+  contentsOf.set(btf, tags);
+  return tags;
+}
+
+/** What a head or root holds (`btf_find_graph_root`, `btf_parse_graph_root`). */
+function findContents(
+  btf: Btf,
+  owner: BtfTypeId,
+  component: number,
+  nodeStruct: string,
+): FieldTarget | undefined {
+  const [struct = '', node = ''] = contentTags(btf).get(`${owner}.${component}`)?.split(':') ?? [];
+  const id = btf.findByName(struct, 'struct');
+  const type = id === undefined ? undefined : btf.type(id);
+  if (id === undefined || type?.kind !== 'struct') return undefined;
+  const member = type.members.find(({ name }) => name === node);
+  if (member === undefined || btf.nameOf(btf.skipModifiersAndTypedefs(member.type)) !== nodeStruct) {
+    return undefined;
+  }
+  return { btf, id, nodeOffset: member.bitOffset >>> 3 };
 }

@@ -4,10 +4,11 @@
  */
 import { AttachType } from '../abi/attach-types.js';
 import { ProgType } from '../abi/prog-types.js';
-import type { Verifier } from './context.js';
+import type { Subprog, Verifier } from './context.js';
 import { ERRNO } from './errno.js';
+import { kfuncOf } from './kfunc/desc.js';
 import { MAX_BPF_STACK, MAX_CALL_FRAMES } from './state.js';
-import { isPseudoCall, isPseudoFunc } from './subprogs.js';
+import { isKfuncCall, isPseudoCall, isPseudoFunc } from './subprogs.js';
 
 const UNKNOWN = 0;
 const SHARED = 1;
@@ -52,12 +53,15 @@ function checkChains(v: Verifier, root: number, privateStack: boolean): void {
   if (!privateStack) v.subprogs[root]!.privateStack = SHARED;
   let depth = enter(v, at, 0, returns.length, privateStack);
   for (;;) {
-    const call = nextCall(v, insn, v.subprogEnd(at));
+    const call = nextCall(v, insn, v.subprogEnd(at), at, returns);
     if (call >= 0) {
       const callee = v.findSubprog(call + v.insns[call]!.imm + 1);
       const target = v.subprogs[callee]!;
       insn = call + 1;
-      if (target.isAsyncCallback && !isPseudoCall(v.insns[call]!)) continue;
+      if (target.isAsyncCallback) {
+        if (!isPseudoCall(v.insns[call]!)) continue;
+        if (isExceptionCallback(v, target)) v.invalid(`insn ${call} cannot call exception cb directly`);
+      }
       returns.push({ insn: call + 1, subprog: at });
       at = callee;
       insn = target.start;
@@ -96,12 +100,29 @@ function enter(v: Verifier, index: number, depth: number, frame: number, private
   return total;
 }
 
-function nextCall(v: Verifier, from: number, to: number): number {
+const isExceptionCallback = (v: Verifier, subprog: Subprog): boolean =>
+  v.exceptionStart !== 0 && subprog.start === v.exceptionStart;
+
+function nextCall(
+  v: Verifier,
+  from: number,
+  to: number,
+  at: number,
+  returns: readonly ReturnPoint[],
+): number {
   for (let i = from; i < to; i++) {
     const insn = v.insns[i]!;
+    if (isKfuncCall(insn) && kfuncOf(v, insn)?.name === 'bpf_throw') checkThrow(v, i, at, returns);
     if (isPseudoCall(insn) || isPseudoFunc(insn)) return i;
   }
   return -1;
+}
+
+/** Nothing may be thrown through a callback: the kernel's frames lie below it. */
+function checkThrow(v: Verifier, insn: number, at: number, returns: readonly ReturnPoint[]): void {
+  const frames = [at, ...returns.map(({ subprog }) => subprog)];
+  if (!frames.some((index) => v.subprogs[index]!.isCallback)) return;
+  v.invalid(`bpf_throw kfunc (insn ${insn}) cannot be called from callback subprog ${at}`);
 }
 
 /** The JIT's granularity. */

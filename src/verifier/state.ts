@@ -102,6 +102,7 @@ export class FuncState {
   asyncEntryCount = 0;
   inCallback = false;
   inAsyncCallback = false;
+  inExceptionCallback = false;
   /** Range that a callback's return value has to lie in. */
   retMin = 0;
   retMax = 0;
@@ -214,6 +215,7 @@ export class FuncState {
     dst.asyncEntryCount = this.asyncEntryCount;
     dst.inCallback = this.inCallback;
     dst.inAsyncCallback = this.inAsyncCallback;
+    dst.inExceptionCallback = this.inExceptionCallback;
     dst.retMin = this.retMin;
     dst.retMax = this.retMax;
     dst.callbackDepth = this.callbackDepth;

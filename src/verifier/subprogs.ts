@@ -24,6 +24,7 @@ import type { Insn } from '../isa/insn.js';
 import type { Btf } from '../object/btf/btf.js';
 import { Subprog, type Verifier } from './context.js';
 import { ERRNO } from './errno.js';
+import { addKfuncCall } from './kfunc/desc.js';
 
 const MAX_SUBPROGS = 256;
 const FUNC_TAIL_CALL = 12;
@@ -38,25 +39,49 @@ export const isHelperCall = (insn: Insn): boolean => insn.code === (BPF_JMP | BP
 /** Finds all functions; the first is the program itself. */
 export function addSubprogs(v: Verifier): void {
   addSubprog(v, 0);
-  if (namesExceptionCallback(v)) v.unsupported('exception callback');
   for (let i = 0; i < v.insns.length; i++) {
     const insn = v.insns[i]!;
     if (isPseudoFunc(insn) || isPseudoCall(insn)) addSubprog(v, i + insn.imm + 1);
-    else if (isKfuncCall(insn)) v.unsupported('kernel function call');
+    else if (isKfuncCall(insn)) addKfuncCall(v, insn);
+  }
+  const handler = exceptionCallback(v);
+  if (handler > 0) {
+    addSubprog(v, handler);
+    v.exceptionStart = handler;
+    const subprog = v.subprogs[v.findSubprog(handler)]!;
+    subprog.isCallback = true;
+    subprog.isAsyncCallback = true;
   }
   if (v.log.chatty) v.subprogs.forEach(({ start }, i) => void v.log.write(`func#${i} @${start}\n`));
 }
 
-/** A declaration tag of the main function names the function that handles exceptions. */
-function namesExceptionCallback({ btf, request }: Verifier): boolean {
+const EXCEPTION_TAG = 'exception_callback:';
+
+/** First instruction of the function that a declaration tag of the main one names for exceptions; 0 for none. */
+function exceptionCallback(v: Verifier): number {
+  const { btf, request } = v;
   const main = request.funcInfo?.[0]?.typeId;
-  if (btf === undefined || main === undefined) return false;
+  if (btf === undefined || main === undefined) return 0;
+  const names: string[] = [];
   for (let id = btf.firstId; id < btf.typeCount; id++) {
-    if (btf.kindOf(id) !== 'decl_tag' || !btf.nameOf(id).startsWith('exception_callback:')) continue;
+    if (btf.kindOf(id) !== 'decl_tag' || !btf.nameOf(id).startsWith(EXCEPTION_TAG)) continue;
     const tag = btf.type(id);
-    if (tag.kind === 'decl_tag' && tag.type === main) return true;
+    if (tag.kind !== 'decl_tag' || tag.type !== main || tag.componentIndex !== -1) continue;
+    names.push(tag.name.slice(EXCEPTION_TAG.length));
   }
-  return false;
+  const [name] = names;
+  if (name === undefined) return 0;
+  if (names.length > 1) v.reject(ERRNO.EEXIST, 'multiple exception callback tags for main subprog');
+  const id = btf.findByName(name, 'func');
+  const func = id === undefined ? undefined : btf.type(id);
+  if (func?.kind !== 'func') {
+    v.reject(ERRNO.ENOENT, `exception callback '${name}' could not be found in BTF`);
+  }
+  if (func.linkage !== 1) v.invalid(`exception callback '${name}' must have global linkage`);
+  const record = request.funcInfo?.find(({ typeId }) => typeId === id);
+  if (record === undefined) v.invalid('exception callback type id not found in func_info');
+  if (record.insnOff === 0) v.invalid('invalid exception callback insn_off in func_info: 0');
+  return record.insnOff;
 }
 
 function addSubprog(v: Verifier, start: number): void {

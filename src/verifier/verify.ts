@@ -6,7 +6,7 @@ import { BpflabError } from '../errors.js';
 import { checkAttach } from './btf/attach.js';
 import { checkCfg, computePostorder, computeScc, findSuccessors } from './cfg.js';
 import { Verifier } from './context.js';
-import { checkCallbacksRemain } from './dead-code.js';
+import { checkCallbacksRemain, checkKfuncsResolved } from './dead-code.js';
 import { checkFrom } from './do-check.js';
 import { loadProblem, RECORDED_CONFIG } from './env/index.js';
 import { markFastcallPatterns, shrinkFastcallStack } from './fastcall.js';
@@ -75,12 +75,14 @@ function run(v: Verifier): void {
   shrinkFastcallStack(v);
   checkMaxStackDepth(v);
   v.finalDepths = finalStackDepths(v);
+  checkKfuncsResolved(v);
   checkCallbacksRemain(v);
 }
 
 /** Global functions that were called, and those that they call, each for any arguments. */
 function checkGlobals(v: Verifier): void {
   if (!v.hasFuncInfo) return;
+  if (v.exceptionStart !== 0) v.subprogs[v.findSubprog(v.exceptionStart)]!.called = true;
   for (let again = true; again; ) {
     again = false;
     v.subprogs.forEach((subprog, i) => {

@@ -28,8 +28,8 @@ const CORPORA = ['verifier-table', 'selftests-open'];
 
 /** What has been reached; less is a regression and fails. Raised whenever more is reached, never lowered. */
 const REACHED: Readonly<Record<string, Partial<Tally>>> = {
-  'verifier-table': { agree: 1290, lineEqual: 567, processedEqual: 1290, statesEqual: 1290 },
-  'selftests-open': { agree: 997, lineEqual: 301, processedEqual: 997, statesEqual: 997 },
+  'verifier-table': { agree: 1304, lineEqual: 580, processedEqual: 1304, statesEqual: 1304 },
+  'selftests-open': { agree: 1277, lineEqual: 446, processedEqual: 1274, statesEqual: 1274 },
 };
 
 interface Tally {
