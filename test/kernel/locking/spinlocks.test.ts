@@ -167,6 +167,7 @@ describe('bit spinlock and sequence count', () => {
         sched.charge(100);
         yield HERE;
         count.writeEnd();
+        yield HERE;
         sched.charge(50);
         yield HERE;
       }
