@@ -122,7 +122,7 @@ describe('what is not judged is named', () => {
       { expected_attach_type: 24, attach_btf_id: 7 },
       "program attached by BTF id without the kernel's types",
     ],
-    ['socket_filter', 'call_kfunc 5; exit', {}, 'kernel function call'],
+    ['socket_filter', 'call_kfunc 5; exit', {}, "kernel function call without the kernel's types"],
   ])('%s %s', (type, text, more, message) => {
     const source = text.replace('call_kfunc 5', 'call kfunc#5');
     expect(judge(type, source, more)).toMatchObject({ verdict: 'unsupported', errno: 0, message });
