@@ -80,6 +80,25 @@ function offsetText(value: ValueText): string {
   return parts.length === 0 ? '' : ` at ${parts.join(' plus ')}`;
 }
 
+/** `trusted_ptr_or_null_task_struct`: flags, whether it may be null, the structure. */
+const KERNEL_POINTER = /^(?<flags>(?:[a-z]+_)*)ptr_(?:or_null_)?(?<struct>\w*)$/;
+const FLAG_WORDS: Readonly<Record<string, string>> = {
+  user: 'user-space',
+  percpu: 'per-CPU',
+  rcu: 'RCU-protected',
+  untrusted: 'untrusted',
+  trusted: 'trusted',
+};
+
+/** A pointer to a kernel structure, with what is known of its being there. */
+function kernelPointerText(type: string): string | undefined {
+  const groups = KERNEL_POINTER.exec(type)?.groups;
+  if (groups === undefined || groups.flags!.startsWith('map_')) return undefined;
+  const words = groups.flags!.split('_').flatMap((flag) => FLAG_WORDS[flag] ?? []);
+  const article = /^[aeiou](?!ser)/.test(words[0] ?? '') ? 'an' : 'a';
+  return `${[article, ...words, 'pointer'].join(' ')} to a struct ${groups.struct}`;
+}
+
 function pointerText(value: ValueText): string {
   const { type, attributes } = value;
   const nullable = type.includes('or_null');
@@ -107,6 +126,10 @@ function pointerText(value: ValueText): string {
       return `a pointer to the stack${at}`;
     default:
   }
+  const kernel = kernelPointerText(type);
+  if (kernel !== undefined) return `${kernel}${at}${or}`;
+  if (base === 'rdonly_untrusted_mem')
+    return `a pointer to memory of unknown size${at}, which may only be read`;
   const size = attributes.get('sz');
   const name =
     POINTERS[base] ?? (size === undefined ? `an object of type ${base}` : `${size} bytes of memory`);

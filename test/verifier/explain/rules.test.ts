@@ -67,7 +67,7 @@ describe('register texts in words', () => {
       'a pointer to the packet at offset 4 plus a variable offset from 0 to 255 with 14 checked bytes',
     ],
     ['mem(id=3,ref_obj_id=3,sz=16)', 'a pointer to 16 bytes of memory'],
-    ['trusted_ptr_task_struct()', 'a pointer to an object of type trusted_ptr_task_struct'],
+    ['trusted_ptr_task_struct()', 'a trusted pointer to a struct task_struct'],
     ['mmmmmmmm', 'eight bytes of unknown contents'],
     ['????5', 'partly (the bytes not shown as ????) the number 5'],
   ])('%s', (text, words) => {

@@ -13,6 +13,8 @@ function expected(f: Finding): string {
   if (kinds.includes('fp') && kinds.length > 3)
     return 'memory: the stack, a map value, packet bytes where allowed, a buffer';
   if (kinds.includes('sock_common') || kinds.includes('tcp_sock')) return `a socket (${kinds.join(', ')})`;
+  if (kinds.includes('percpu_ptr_')) return 'the address of a per-CPU variable of the kernel';
+  if (kinds.includes('ptr_')) return 'a pointer to a kernel structure that is known to be there';
   const NAMES: Readonly<Record<string, string>> = {
     ctx: 'the context',
     map_ptr: 'a map',
@@ -27,6 +29,10 @@ function typeMends(f: Finding): string[] {
   const type = f.text('type');
   if (type.includes('or_null')) return ['Test the pointer for NULL before the call.'];
   const mends = [];
+  if (type.startsWith('untrusted_ptr_'))
+    mends.push(
+      'Pointers out of unions, and those read in a sleepable program outside bpf_rcu_read_lock, are untrusted: take one from an argument, or acquire a reference.',
+    );
   if (f.text('expected') === 'ctx')
     mends.push('Keep the context in r6 (in C: pass on the ctx parameter as it is) and hand over that.');
   if (f.text('expected') === 'map_ptr')

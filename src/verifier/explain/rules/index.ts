@@ -6,6 +6,7 @@ import { ENCODING_RULES } from './encoding.js';
 import { HELPER_ARG_RULES } from './helper-args.js';
 import { HELPER_USE_RULES } from './helper-use.js';
 import { KERNEL_OBJECT_RULES } from './kernel-objects.js';
+import { KERNEL_STRUCT_RULES } from './kernel-structs.js';
 import { LIMIT_RULES } from './limits.js';
 import { LOADING_RULES } from './loading.js';
 import { MAP_RULES } from './maps.js';
@@ -19,6 +20,7 @@ import { STACK_RULES } from './stack.js';
 
 export const RULES: readonly Rule[] = [
   ...KERNEL_OBJECT_RULES,
+  ...KERNEL_STRUCT_RULES,
   ...PACKET_RULES,
   ...MAP_RULES,
   ...STACK_RULES,

@@ -1,6 +1,7 @@
 /** All cases, by the golden file that holds their texts. */
 import type { Case } from '../program.js';
 import { HELPERS } from './helpers.js';
+import { KERNEL_STRUCTS } from './kernel-structs.js';
 import { LOCKS } from './locks.js';
 import { MAP } from './maps.js';
 import { MEMORY } from './memory.js';
@@ -17,6 +18,7 @@ export const FAMILIES: readonly (readonly [name: string, cases: readonly Case[]]
   ['memory', MEMORY],
   ['pointers', POINTERS],
   ['helpers', HELPERS],
+  ['kernel-structs', KERNEL_STRUCTS],
   ['references', REFERENCES],
   ['locks', LOCKS],
   ['shape', SHAPE],
