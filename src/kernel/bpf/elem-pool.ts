@@ -1,7 +1,7 @@
 /**
- * Storage of a hash map's elements: key, then value, each on 8 bytes, in chunks of engine memory that are
- * taken when first needed. Elements are numbered from 1. A freed element is the next to be used again, as on
- * the kernel's free lists (kernel/bpf/percpu_freelist.c).
+ * Storage of a map's elements: key, then value, each on 8 bytes, in chunks of engine memory that are taken when first
+ * needed. Elements are numbered from 1; which of them are free is somebody else's affair (`percpu-freelist.ts`,
+ * `lru-list.ts`), or that of `take` and `give`, which stand for the allocator's.
  */
 import type { Access, EngineMemory, Region } from '../../vm/index.js';
 
@@ -19,32 +19,20 @@ export class ElemPool {
   private readonly free: number[] = [];
   private used = 0;
 
-  /**
-   * @param valueBytes bytes of all values of an element, a multiple of 8
-   * @param limit most elements that there can be; undefined for no limit
-   */
+  /** @param valueBytes bytes of all values of an element, a multiple of 8 */
   constructor(
     private readonly memory: EngineMemory,
     keySize: number,
     valueBytes: number,
     private readonly access: Access,
-    private readonly limit?: number,
   ) {
     this.valueOffset = Math.ceil(keySize / 8) * 8;
     this.stride = this.valueOffset + valueBytes;
   }
 
-  /** Highest number given out so far. */
-  get size(): number {
-    return this.used;
-  }
-
-  /** A free element's number, or 0. */
+  /** An element: the one given back last, or a new one. */
   take(): number {
-    const again = this.free.pop();
-    if (again !== undefined) return again;
-    if (this.used === this.limit) return 0;
-    return this.reach(this.used + 1);
+    return this.free.pop() ?? this.reach(this.used + 1);
   }
 
   give(elem: number): void {

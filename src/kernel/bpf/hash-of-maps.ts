@@ -1,10 +1,10 @@
 /** A hash whose values are maps of one shape. Models the `HASH_OF_MAPS` part of kernel/bpf/hashtab.c of Linux 6.18. */
 import { Errno } from '../../abi/errno.js';
-import { HashMap } from './hashtab.js';
+import { HashBackedMap, HashMap } from './hashtab.js';
 import { type BpfMap, type MapAttr, requireAttr } from './map.js';
 import { checkInner, mapFromFd, sameShape } from './map-in-map.js';
 
-export class HashOfMapsMap extends HashMap {
+export class HashOfMapsMap extends HashBackedMap {
   private readonly byId = new Map<number, BpfMap>();
 
   static override check(attr: MapAttr): void {
@@ -34,10 +34,6 @@ export class HashOfMapsMap extends HashMap {
 
   override update(): number {
     return -Errno.EINVAL;
-  }
-
-  override sysLookupAndDelete(): number {
-    return -Errno.ENOTSUPP;
   }
 
   override sysUpdate(key: number, value: number, flags: number): number {

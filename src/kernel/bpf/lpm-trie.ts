@@ -1,9 +1,14 @@
 /**
  * Longest-prefix-match trie: a path-compressed binary tree whose inner nodes may stand for no key of their own.
- * Keys are a 32-bit prefix length and the prefix in network order. Models kernel/bpf/lpm_trie.c of Linux 6.18.
+ * Keys are a 32-bit prefix length and the prefix in network order. One lock guards it; which one, and whether a new node is
+ * allocated inside or outside, is the profile's `lpmLock`. Models kernel/bpf/lpm_trie.c (5.6 to 6.18).
  */
 import { Errno } from '../../abi/errno.js';
 import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
+import type { MapLock } from '../locking/map-lock.js';
+import type { Flow } from '../sched/flow.js';
+import { inFunction, type ProbePoint } from '../trace/probes.js';
+import { ElemAllocator } from './elem-alloc.js';
 import { ElemPool } from './elem-pool.js';
 import {
   ACCESS_FLAGS,
@@ -18,6 +23,8 @@ import {
 } from './map.js';
 
 const CREATE_FLAGS = MapFlag.BPF_F_NO_PREALLOC | MapFlag.BPF_F_NUMA_NODE | ACCESS_FLAGS;
+const UPDATE = 'trie_update_elem';
+const DELETE = 'trie_delete_elem';
 const MAX_DATA = 256;
 /** sizeof(struct lpm_trie_node). */
 const NODE_HEADER = 40;
@@ -49,6 +56,13 @@ export class LpmTrieMap extends BpfMap {
   private readonly dataSize: number;
   private readonly maxPrefix: number;
   private readonly values: ElemPool;
+  private readonly nodes: ElemAllocator;
+  private readonly lock: MapLock;
+  private readonly allocatesOutside: boolean;
+  private readonly fnUpdate: ProbePoint;
+  private readonly fnDelete: ProbePoint;
+  /** Elements that an operation has taken out of the trie and not given back yet. */
+  private readonly replaced: number[] = [];
 
   static check(attr: MapAttr): void {
     const { mapFlags, keySize, valueSize } = attr;
@@ -78,6 +92,19 @@ export class LpmTrieMap extends BpfMap {
     this.dataSize = attr.keySize - 4;
     this.maxPrefix = this.dataSize * 8;
     this.values = new ElemPool(host.memory, 0, roundUp8(attr.valueSize), this.access);
+    const elem = NODE_HEADER + this.dataSize + attr.valueSize;
+    this.nodes = new ElemAllocator(
+      host,
+      { elem, part: 0 },
+      (free) => this.values.give(free),
+      'lpm_trie_node_free_rcu',
+    );
+    const { lpmLock } = host.sched.profile;
+    this.allocatesOutside = lpmLock === 'raw+ma' || lpmLock === 'rq';
+    const kind = lpmLock === 'rq' ? 'rq' : lpmLock === 'sl' ? 'spin' : 'raw';
+    this.lock = host.locks.map(kind, '&trie->lock');
+    this.fnUpdate = host.sched.probes.point(UPDATE);
+    this.fnDelete = host.sched.probes.point(DELETE);
   }
 
   override get batchOps(): BatchOps {
@@ -106,8 +133,55 @@ export class LpmTrieMap extends BpfMap {
   }
 
   override update(key: number, value: number, flags: number): number {
+    if (!this.host.sched.quiet) return this.host.executor.drive(this.updateFlow(key, value, flags));
+    if (!this.updateOk(key, flags)) return -Errno.EINVAL;
+    if (this.allocatesOutside) {
+      const elem = this.nodes.takeNow(this.numbered);
+      if (elem === 0) return -Errno.ENOMEM;
+      const busy = this.lock.lockNow(UPDATE);
+      const result = busy !== 0 ? busy : this.insert(key, value, flags, elem);
+      if (busy === 0) this.lock.unlock();
+      this.dropUnused(result, elem);
+      return result;
+    }
+    return this.host.executor.drive(this.updateFlow(key, value, flags));
+  }
+
+  override updateFlow(key: number, value: number, flags: number): Flow<number> {
+    const { memory } = this;
+    const args = [this.header.address, memory.addressOf(key), memory.addressOf(value), flags];
+    return inFunction(this.host.sched.here.calls, this.fnUpdate, args, () =>
+      this.updateBody(key, value, flags),
+    );
+  }
+
+  private *updateBody(key: number, value: number, flags: number): Flow<number> {
+    if (!this.updateOk(key, flags)) return -Errno.EINVAL;
+    let elem = this.allocatesOutside ? yield* this.nodes.takeFlow(this.numbered) : 0;
+    if (this.allocatesOutside && elem === 0) return -Errno.ENOMEM;
+    let result = yield* this.lock.lock(UPDATE);
+    if (result === 0) {
+      if (elem === 0) elem = yield* this.nodes.takeFlow(this.numbered);
+      result = elem === 0 ? -Errno.ENOMEM : this.insert(key, value, flags, elem);
+      this.lock.unlock();
+    }
+    if (elem !== 0) this.dropUnused(result, elem);
+    for (const old of this.replaced.splice(0)) yield* this.nodes.giveFlow(old);
+    return result;
+  }
+
+  private updateOk(key: number, flags: number): boolean {
+    return flags <= UpdateFlag.BPF_EXIST && this.memory.view.getUint32(key, true) <= this.maxPrefix;
+  }
+
+  private dropUnused(result: number, elem: number): void {
+    if (result !== 0) this.nodes.giveNow(elem);
+    for (const old of this.replaced.splice(0)) this.nodes.giveNow(old);
+  }
+
+  /** What is done under the lock; elements that are no longer wanted are in `replaced` afterwards. */
+  private insert(key: number, value: number, flags: number, elem: number): number {
     const length = this.memory.view.getUint32(key, true);
-    if (flags > UpdateFlag.BPF_EXIST || length > this.maxPrefix) return -Errno.EINVAL;
     const path = this.descend(key, length, true);
     const { node, match } = path;
     const replaces = node !== undefined && node.prefixLength === match;
@@ -120,25 +194,58 @@ export class LpmTrieMap extends BpfMap {
     } else {
       this.count++;
     }
-    const fresh = this.newNode(key, length, value);
+    const fresh = this.newNode(key, length, value, elem);
     if (replaces) {
       fresh.zero = node.zero;
       fresh.one = node.one;
-      if (node.elem !== 0) this.values.give(node.elem);
+      if (node.elem !== 0) this.replaced.push(node.elem);
     }
     this.attach(path, replaces || node === undefined ? fresh : this.branch(node, fresh, match));
     return 0;
   }
 
   override delete(key: number): number {
+    if (!this.host.sched.quiet) return this.host.executor.drive(this.deleteFlow(key));
+    if (this.memory.view.getUint32(key, true) > this.maxPrefix) return -Errno.EINVAL;
+    const busy = this.lock.lockNow(DELETE);
+    if (busy !== 0) return busy;
+    const result = this.remove(key);
+    this.lock.unlock();
+    for (const old of this.replaced.splice(0)) this.nodes.giveNow(old);
+    return result;
+  }
+
+  override deleteFlow(key: number): Flow<number> {
+    const args = [this.header.address, this.memory.addressOf(key)];
+    return inFunction(this.host.sched.here.calls, this.fnDelete, args, () => this.deleteBody(key));
+  }
+
+  private *deleteBody(key: number): Flow<number> {
+    if (this.memory.view.getUint32(key, true) > this.maxPrefix) return -Errno.EINVAL;
+    const busy = yield* this.lock.lock(DELETE);
+    if (busy !== 0) return busy;
+    const result = this.remove(key);
+    this.lock.unlock();
+    for (const old of this.replaced.splice(0)) yield* this.nodes.giveFlow(old);
+    return result;
+  }
+
+  override sysUpdateFlow(key: number, value: number, flags: number): Flow<number> {
+    return this.updateFlow(key, value, flags);
+  }
+
+  override sysDeleteFlow(key: number): Flow<number> {
+    return this.deleteFlow(key);
+  }
+
+  private remove(key: number): number {
     const length = this.memory.view.getUint32(key, true);
-    if (length > this.maxPrefix) return -Errno.EINVAL;
     const { node, parent, grandparent, match } = this.descend(key, length, false);
     if (node === undefined || node.prefixLength !== length || match !== length || node.elem === 0) {
       return -Errno.ENOENT;
     }
     this.count--;
-    this.values.give(node.elem);
+    this.replaced.push(node.elem);
     if (node.zero !== undefined && node.one !== undefined) {
       node.elem = 0;
     } else if (
@@ -166,9 +273,13 @@ export class LpmTrieMap extends BpfMap {
   }
 
   override release(): void {
+    this.nodes.destroy();
     this.values.release();
     super.release();
   }
+
+  /** A number for a node that was allocated. */
+  private readonly numbered = (): number => this.values.take();
 
   private following(key: number): TrieNode | undefined {
     const length = this.memory.view.getUint32(key, true);
@@ -238,10 +349,9 @@ export class LpmTrieMap extends BpfMap {
     else parent.zero = fresh;
   }
 
-  private newNode(key: number, length: number, value: number): TrieNode {
-    const elem = this.values.take();
+  private newNode(key: number, length: number, value: number, elem: number): TrieNode {
     const at = this.values.valueAt(elem);
-    const { u8 } = this.memory; // taking an element may have moved memory
+    const { u8 } = this.memory;
     u8.copyWithin(at, value, value + this.valueSize);
     return new TrieNode(length, u8.slice(key + 4, key + 4 + this.dataSize), elem);
   }

@@ -1,8 +1,12 @@
 /**
  * Which element of an LRU map goes when there is no free one: an active and an inactive list with a reference
- * bit, and in front of the shared lists a free and a pending list a CPU. Models kernel/bpf/bpf_lru_list.c of
- * Linux 6.18. Nodes are numbered from 1.
+ * bit, and in front of the shared lists a free and a pending list a CPU, each with a raw lock. Models
+ * kernel/bpf/bpf_lru_list.c of Linux 6.18. Nodes are numbered from 1. Whatever may have to evict is a flow, since the
+ * bucket's lock is taken inside the list's; what finds a free node is plain too.
  */
+import type { RawSpinLock } from '../locking/raw-spinlock.js';
+import { type Flow, runAtOnce } from '../sched/flow.js';
+import type { MapHost } from './map.js';
 
 /** Nodes that a CPU takes from, and looks at in, the shared lists at a time. */
 const LOCAL_FREE_TARGET = 128;
@@ -17,7 +21,13 @@ const LOCAL_PENDING = 4;
 const LOCAL = LOCAL_FREE;
 
 /** Takes the element out of its map; false when that cannot be done now. */
-export type Evict = (node: number) => boolean;
+export interface Evict {
+  now(node: number): boolean;
+  flow(node: number): Flow<boolean>;
+}
+
+const POP = 'bpf_lru_pop_free';
+const PUSH = 'bpf_lru_push_free';
 
 /** Lists by number; a list's head is a node of its own behind the elements. */
 class SharedLists {
@@ -29,7 +39,10 @@ class SharedLists {
   /** Where the next rotation of the inactive list starts. */
   rotation: number;
 
-  constructor(first: number) {
+  constructor(
+    first: number,
+    readonly lock: RawSpinLock,
+  ) {
     this.active = first;
     this.inactive = first + 1;
     this.free = first + 2;
@@ -55,13 +68,18 @@ export class LruList {
   private readonly scans: number;
   private readonly target: number;
 
+  private readonly cpus: number;
+  private readonly localLocks: readonly RawSpinLock[];
+
   /** @param perCpu every CPU has lists of its own and never uses another's */
   constructor(
+    private readonly host: MapHost,
     count: number,
-    private readonly cpus: number,
     private readonly perCpu: boolean,
     private readonly evict: Evict,
   ) {
+    const { cpus, locks } = host;
+    this.cpus = cpus;
     const heads = 3 * (perCpu ? cpus : 1) + (perCpu ? 0 : 2 * cpus);
     this.next = new Int32Array(1 + count + heads);
     this.prev = new Int32Array(1 + count + heads);
@@ -70,12 +88,14 @@ export class LruList {
     this.cpuOf = new Uint16Array(1 + count);
     for (let i = 1 + count; i < this.next.length; i++) this.next[i] = this.prev[i] = i;
     const shared: SharedLists[] = [];
-    for (let i = 0; i < (perCpu ? cpus : 1); i++) shared.push(new SharedLists(1 + count + 3 * i));
+    for (let i = 0; i < (perCpu ? cpus : 1); i++)
+      shared.push(new SharedLists(1 + count + 3 * i, locks.raw('&l->lock')));
     this.shared = shared;
     const local = 1 + count + 3 * shared.length;
     const each = Array.from({ length: perCpu ? 0 : cpus }, (_, cpu) => cpu);
     this.localFree = each.map((cpu) => local + 2 * cpu);
     this.localPending = each.map((cpu) => local + 2 * cpu + 1);
+    this.localLocks = each.map(() => locks.raw('&loc_l->lock'));
     this.nextSteal = each.slice();
     this.scans = perCpu ? PERCPU_FREE_TARGET : LOCAL_FREE_TARGET;
     this.target = Math.min(Math.max(Math.floor(count / cpus / 2), 1), LOCAL_FREE_TARGET);
@@ -97,57 +117,122 @@ export class LruList {
   }
 
   /** A node for a new element, evicting if it must; 0 when nothing can be had. */
-  popFree(cpu: number): number {
-    return this.perCpu ? this.popPerCpu(cpu) : this.popCommon(cpu);
+  popNow(): number {
+    const { cpu } = this.host;
+    if (!this.perCpu && !this.isEmpty(this.localFree[cpu]!)) {
+      const lock = this.localLocks[cpu]!;
+      const flags = lock.lockIrqsaveNow(POP);
+      const node = this.popLocal(cpu);
+      lock.unlockIrqrestore(flags);
+      if (node !== 0) return node;
+    }
+    // Only where nothing can observe it is this not a flow of the caller's.
+    return runAtOnce(this.popFlow(), () => {
+      throw new Error('bpf_lru_pop_free: waits where nothing can be waited for');
+    });
+  }
+
+  *popFlow(): Flow<number> {
+    return this.perCpu ? yield* this.popPerCpu(this.host.cpu) : yield* this.popCommon(this.host.cpu);
   }
 
   /** The node's element is no longer in the map. */
-  pushFree(node: number): void {
-    if (this.perCpu) {
-      this.move(this.shared[this.cpuOf[node]!]!, node, FREE);
-    } else if (this.type[node] === LOCAL_PENDING) {
-      this.type[node] = LOCAL_FREE;
-      this.ref[node] = 0;
-      this.moveHead(node, this.localFree[this.cpuOf[node]!]!);
-    } else {
-      this.move(this.shared[0]!, node, FREE);
+  pushNow(node: number): void {
+    const cpu = this.cpuOf[node]!;
+    if (!this.perCpu && this.type[node] === LOCAL_PENDING) {
+      const lock = this.localLocks[cpu]!;
+      const flags = lock.lockIrqsaveNow(PUSH);
+      const done = this.pushLocal(node, cpu);
+      lock.unlockIrqrestore(flags);
+      if (done) return;
     }
+    const lists = this.shared[this.perCpu ? cpu : 0]!;
+    const flags = lists.lock.lockIrqsaveNow(PUSH);
+    this.move(lists, node, FREE);
+    lists.lock.unlockIrqrestore(flags);
   }
 
-  private popPerCpu(cpu: number): number {
-    const lists = this.shared[cpu]!;
-    this.rotate(lists);
-    if (this.isEmpty(lists.free)) this.shrink(lists, PERCPU_FREE_TARGET, lists.free, FREE);
-    if (this.isEmpty(lists.free)) return 0;
-    const node = this.next[lists.free]!;
+  *pushFlow(node: number): Flow<void> {
+    const cpu = this.cpuOf[node]!;
+    if (!this.perCpu && this.type[node] === LOCAL_PENDING) {
+      const lock = this.localLocks[cpu]!;
+      const flags = yield* lock.lockIrqsave(PUSH);
+      const done = this.pushLocal(node, cpu);
+      lock.unlockIrqrestore(flags);
+      if (done) return;
+    }
+    const lists = this.shared[this.perCpu ? cpu : 0]!;
+    const flags = yield* lists.lock.lockIrqsave(PUSH);
+    this.move(lists, node, FREE);
+    lists.lock.unlockIrqrestore(flags);
+  }
+
+  /** Back to the local list, unless somebody has taken it from the pending ones meanwhile. */
+  private pushLocal(node: number, cpu: number): boolean {
+    if (this.type[node] !== LOCAL_PENDING) return false;
+    this.type[node] = LOCAL_FREE;
     this.ref[node] = 0;
-    this.move(lists, node, INACTIVE);
+    this.moveHead(node, this.localFree[cpu]!);
+    return true;
+  }
+
+  private *popPerCpu(cpu: number): Flow<number> {
+    const lists = this.shared[cpu]!;
+    const flags = yield* lists.lock.lockIrqsave(POP);
+    this.rotate(lists);
+    if (this.isEmpty(lists.free)) yield* this.shrink(lists, PERCPU_FREE_TARGET, lists.free, FREE);
+    let node = 0;
+    if (!this.isEmpty(lists.free)) {
+      node = this.next[lists.free]!;
+      this.ref[node] = 0;
+      this.move(lists, node, INACTIVE);
+    }
+    lists.lock.unlockIrqrestore(flags);
     return node;
   }
 
-  private popCommon(cpu: number): number {
-    let node = this.popLocalFree(cpu);
+  private *popCommon(cpu: number): Flow<number> {
+    const lock = this.localLocks[cpu]!;
+    const flags = yield* lock.lockIrqsave(POP);
+    let node = this.popLocal(cpu);
     if (node === 0) {
-      this.refillLocal(cpu);
-      node = this.popLocalFree(cpu);
+      yield* this.refillLocal(cpu);
+      node = this.popLocal(cpu);
     }
-    if (node === 0) node = this.steal(cpu);
-    if (node !== 0) {
-      this.cpuOf[node] = cpu;
-      this.type[node] = LOCAL_PENDING;
-      this.ref[node] = 0;
-      this.addHead(node, this.localPending[cpu]!);
-    }
+    lock.unlockIrqrestore(flags);
+    if (node !== 0) return node;
+    node = yield* this.steal(cpu);
+    if (node === 0) return 0;
+    const again = yield* lock.lockIrqsave(POP);
+    this.addPending(node, cpu);
+    lock.unlockIrqrestore(again);
     return node;
+  }
+
+  /** A node of the local free list, which is pending from now on; 0 when there is none. */
+  private popLocal(cpu: number): number {
+    const node = this.popLocalFree(cpu);
+    if (node !== 0) this.addPending(node, cpu);
+    return node;
+  }
+
+  private addPending(node: number, cpu: number): void {
+    this.cpuOf[node] = cpu;
+    this.type[node] = LOCAL_PENDING;
+    this.ref[node] = 0;
+    this.addHead(node, this.localPending[cpu]!);
   }
 
   /** From the other CPUs' local lists, in turn. */
-  private steal(cpu: number): number {
+  private *steal(cpu: number): Flow<number> {
     const first = this.nextSteal[cpu]!;
     let from = first;
     let node = 0;
     do {
-      node = this.popLocalFree(from) || this.popPending(from);
+      const lock = this.localLocks[from]!;
+      const flags = yield* lock.lockIrqsave(POP);
+      node = this.popLocalFree(from) || (yield* this.popPending(from));
+      lock.unlockIrqrestore(flags);
       from = (from + 1) % this.cpus;
     } while (node === 0 && from !== first);
     this.nextSteal[cpu] = from;
@@ -162,12 +247,17 @@ export class LruList {
     return node;
   }
 
+  /** A free slot by evicting: in plain code where nothing watches. */
+  private *evicted(node: number): Flow<boolean> {
+    return this.host.sched.quiet ? this.evict.now(node) : yield* this.evict.flow(node);
+  }
+
   /** Oldest first; unreferenced ones before any referenced one. */
-  private popPending(cpu: number): number {
+  private *popPending(cpu: number): Flow<number> {
     const head = this.localPending[cpu]!;
     for (const force of [false, true]) {
       for (let node = this.prev[head]!; node !== head; node = this.prev[node]!) {
-        if ((this.ref[node] === 0 || force) && this.evict(node)) {
+        if ((this.ref[node] === 0 || force) && (yield* this.evicted(node))) {
           this.unlink(node);
           return node;
         }
@@ -176,8 +266,9 @@ export class LruList {
     return 0;
   }
 
-  private refillLocal(cpu: number): void {
+  private *refillLocal(cpu: number): Flow<void> {
     const lists = this.shared[0]!;
+    const flags = yield* lists.lock.lockIrqsave(POP);
     const local = this.localFree[cpu]!;
     this.flushPending(lists, cpu);
     this.rotate(lists);
@@ -187,7 +278,8 @@ export class LruList {
       this.moveToFree(lists, node, local, LOCAL_FREE);
       node = following;
     }
-    if (taken < this.target) this.shrink(lists, this.target - taken, local, LOCAL_FREE);
+    if (taken < this.target) yield* this.shrink(lists, this.target - taken, local, LOCAL_FREE);
+    lists.lock.unlockIrqrestore(flags);
   }
 
   private flushPending(lists: SharedLists, cpu: number): void {
@@ -245,17 +337,17 @@ export class LruList {
   }
 
   /** Frees unreferenced inactive nodes; if there are none, one node whatever its reference says. */
-  private shrink(lists: SharedLists, wanted: number, target: number, type: number): void {
-    if (this.shrinkInactive(lists, wanted, target, type) > 0) return;
+  private *shrink(lists: SharedLists, wanted: number, target: number, type: number): Flow<void> {
+    if ((yield* this.shrinkInactive(lists, wanted, target, type)) > 0) return;
     const head = this.isEmpty(lists.inactive) ? lists.active : lists.inactive;
     for (let node = this.prev[head]!; node !== head; node = this.prev[node]!) {
-      if (!this.evict(node)) continue;
+      if (!(yield* this.evicted(node))) continue;
       this.moveToFree(lists, node, target, type);
       return;
     }
   }
 
-  private shrinkInactive(lists: SharedLists, wanted: number, target: number, type: number): number {
+  private *shrinkInactive(lists: SharedLists, wanted: number, target: number, type: number): Flow<number> {
     const head = lists.inactive;
     let freed = 0;
     let seen = 0;
@@ -263,7 +355,7 @@ export class LruList {
       const following = this.prev[node]!;
       if (this.ref[node] === 1) {
         this.move(lists, node, ACTIVE);
-      } else if (this.evict(node)) {
+      } else if (yield* this.evicted(node)) {
         this.moveToFree(lists, node, target, type);
         if (++freed === wanted) break;
       }

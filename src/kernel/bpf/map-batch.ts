@@ -3,6 +3,7 @@
  * key. Models `generic_map_*_batch` (kernel/bpf/syscall.c) and `__htab_map_lookup_and_delete_batch` (hashtab.c) of Linux 6.18.
  */
 import { Errno } from '../../abi/errno.js';
+import type { Flow } from '../sched/flow.js';
 import type { HashMap } from './hashtab.js';
 import type { BpfMap } from './map.js';
 
@@ -17,16 +18,29 @@ export interface BatchResult {
   readonly values: readonly Uint8Array[];
 }
 
-/** Where keys and values are put for the map to read and write: memory offsets. */
+/** What a batch that writes gives: how many elements were done, up to the first that was refused. */
+export interface BatchCount {
+  readonly errno: number;
+  readonly count: number;
+}
+
+/** Where keys and values are put for the map to read and write (memory offsets), and what guards a single operation. */
 export interface BatchRoom {
   readonly u8: () => Uint8Array;
   readonly key: number;
   /** A second key. */
   readonly previous: number;
   readonly value: number;
+  readonly guarded: <T>(body: () => Flow<T>) => Flow<T>;
 }
 
-const nothing = (errno: number): BatchResult => ({ errno, count: 0, next: undefined, keys: [], values: [] });
+export const noBatch = (errno: number): BatchResult => ({
+  errno,
+  count: 0,
+  next: undefined,
+  keys: [],
+  values: [],
+});
 
 class Harvest {
   readonly keys: Uint8Array[] = [];
@@ -50,13 +64,13 @@ class Harvest {
 }
 
 /** BPF_MAP_LOOKUP_BATCH by keys; `from` is the key before the first, none for the start. */
-export function lookupByKeys(
+export function* lookupByKeys(
   map: BpfMap,
   room: BatchRoom,
   from: Uint8Array | undefined,
   count: number,
   flags: number,
-): BatchResult {
+): Flow<BatchResult> {
   const harvest = new Harvest(map, room);
   if (from !== undefined) room.u8().set(from.subarray(0, map.keySize), room.previous);
   let started = from !== undefined;
@@ -65,44 +79,46 @@ export function lookupByKeys(
     errno = map.nextKey(started ? room.previous : 0, room.key);
     if (errno !== 0) break;
     started = true;
-    errno = map.sysLookup(room.key, room.value, flags);
-    if (errno !== 0 && errno !== -Errno.ENOENT) return nothing(errno);
+    errno = yield* room.guarded(() => map.sysLookupFlow(room.key, room.value, flags));
+    if (errno !== 0 && errno !== -Errno.ENOENT) return noBatch(errno);
     if (errno === 0) harvest.take();
     room.u8().copyWithin(room.previous, room.key, room.key + map.keySize);
   }
-  const last =
-    harvest.keys.length === 0 ? undefined : room.u8().slice(room.previous, room.previous + map.keySize);
-  return harvest.result(errno, last);
+  const some = harvest.keys.length > 0;
+  return harvest.result(
+    errno,
+    some ? room.u8().slice(room.previous, room.previous + map.keySize) : undefined,
+  );
 }
 
 /**
  * BPF_MAP_LOOKUP_BATCH and BPF_MAP_LOOKUP_AND_DELETE_BATCH of hash tables: whole buckets only, -ENOSPC when the first has
  * more elements than there is room for. `from` is a bucket's number.
  */
-export function lookupByBuckets(
+export function* lookupByBuckets(
   map: HashMap,
   room: BatchRoom,
   from: Uint8Array | undefined,
   count: number,
   remove: boolean,
-): BatchResult {
+): Flow<BatchResult> {
   const first = new Uint8Array(4);
   if (from !== undefined) first.set(from.subarray(0, 4));
   let bucket = new DataView(first.buffer).getUint32(0, true);
-  if (bucket >= map.bucketCount) return nothing(-Errno.ENOENT);
+  if (bucket >= map.bucketCount) return noBatch(-Errno.ENOENT);
   const harvest = new Harvest(map, room);
+  const visit = (elem: number): void => {
+    map.copyElem(elem, room.key, room.value);
+    harvest.take();
+  };
   let errno = 0;
   for (; bucket < map.bucketCount; bucket++) {
-    const elems = map.bucketElems(bucket);
-    if (elems.length > count - harvest.keys.length) {
-      if (harvest.keys.length === 0) errno = -Errno.ENOSPC;
-      break;
-    }
-    for (const elem of elems) {
-      map.copyElem(elem, room.key, room.value);
-      harvest.take();
-      if (remove) map.removeElem(elem);
-    }
+    const at = bucket;
+    const left = count - harvest.keys.length;
+    const found = yield* room.guarded(() => map.readBucket(at, left, remove, visit));
+    if (found < 0) errno = found;
+    else if (found > left && harvest.keys.length === 0) errno = -Errno.ENOSPC;
+    if (found < 0 || found > left) break;
   }
   if (bucket === map.bucketCount) errno = -Errno.ENOENT;
   const next = new Uint8Array(4);
@@ -110,32 +126,28 @@ export function lookupByBuckets(
   return harvest.result(errno, next);
 }
 
-/** BPF_MAP_UPDATE_BATCH: how many were stored, up to the first that was refused. */
-export function updateBatch(
+/** BPF_MAP_UPDATE_BATCH. */
+export function* updateBatch(
   map: BpfMap,
   room: BatchRoom,
   keys: readonly Uint8Array[],
   values: readonly Uint8Array[],
   flags: number,
-): { readonly errno: number; readonly count: number } {
+): Flow<BatchCount> {
   for (const [i, key] of keys.entries()) {
     room.u8().set(key.subarray(0, map.keySize), room.key);
     room.u8().set(values[i]!.subarray(0, map.syscallValueSize), room.value);
-    const errno = map.sysUpdate(room.key, room.value, flags);
+    const errno = yield* room.guarded(() => map.sysUpdateFlow(room.key, room.value, flags));
     if (errno !== 0) return { errno, count: i };
   }
   return { errno: 0, count: keys.length };
 }
 
 /** BPF_MAP_DELETE_BATCH. */
-export function deleteBatch(
-  map: BpfMap,
-  room: BatchRoom,
-  keys: readonly Uint8Array[],
-): { readonly errno: number; readonly count: number } {
+export function* deleteBatch(map: BpfMap, room: BatchRoom, keys: readonly Uint8Array[]): Flow<BatchCount> {
   for (const [i, key] of keys.entries()) {
     room.u8().set(key.subarray(0, map.keySize), room.key);
-    const errno = map.sysDelete(room.key);
+    const errno = yield* room.guarded(() => map.sysDeleteFlow(room.key));
     if (errno !== 0) return { errno, count: i };
   }
   return { errno: 0, count: keys.length };

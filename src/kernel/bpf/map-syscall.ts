@@ -1,7 +1,8 @@
 /**
  * The map commands of `bpf()`: maps by object instead of by descriptor, keys and values as bytes. What Linux answers with
  * an errno is a negative number here, or a `SyscallError` where something would have been created. Models
- * kernel/bpf/syscall.c of Linux 6.18. Values that hold descriptors take them from `kernel.files`.
+ * kernel/bpf/syscall.c of Linux 6.18. Values that hold descriptors take them from `kernel.files`. Each command that
+ * touches elements is a flow, for simulated tasks, and a plain call that drives it, for the host.
  */
 import { Errno } from '../../abi/errno.js';
 import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
@@ -9,16 +10,19 @@ import { MapType } from '../../abi/map-types.js';
 import type { Region } from '../../vm/index.js';
 import { SyscallError } from '../errors.js';
 import type { Machine } from '../machine.js';
+import type { Flow } from '../sched/flow.js';
 import { ArrayOfMapsMap, ProgArrayMap } from './fd-array.js';
 import { HashOfMapsMap } from './hash-of-maps.js';
 import { HashMap } from './hashtab.js';
 import type { BpfMap, MapAttr } from './map.js';
 import {
+  type BatchCount,
   type BatchResult,
   type BatchRoom,
   deleteBatch,
   lookupByBuckets,
   lookupByKeys,
+  noBatch,
   updateBatch,
 } from './map-batch.js';
 import { createMap } from './map-create.js';
@@ -43,9 +47,18 @@ export interface MapInfo {
 
 /** Longest name of a map, without its NUL. */
 const MAX_NAME = 15;
-const NO_KEY = new Uint8Array(0);
 const { BPF_F_LOCK } = UpdateFlag;
+/** Maps whose updates may sleep, and are not guarded against programs that watch them. */
+const SLEEPING: readonly MapType[] = [
+  MapType.cpumap,
+  MapType.arena,
+  MapType.struct_ops,
+  MapType.sockmap,
+  MapType.sockhash,
+  MapType.prog_array,
+];
 
+/** Memory offsets. */
 interface Staged {
   readonly key: number;
   readonly previous: number;
@@ -53,8 +66,8 @@ interface Staged {
 }
 
 export class MapSyscalls {
-  /** Where keys and values of system calls are put for the maps to read. */
-  private scratch: Region | undefined;
+  /** Buffers for keys and values that no call uses now. */
+  private readonly buffers: Region[] = [];
 
   constructor(protected readonly kernel: Machine) {}
 
@@ -92,45 +105,82 @@ export class MapSyscalls {
 
   /** BPF_MAP_LOOKUP_ELEM: the value, or a negative errno. A bloom filter is asked whether it has `value`. */
   mapLookup(map: BpfMap, key: Uint8Array, flags = 0, value?: Uint8Array): Uint8Array | number {
+    return this.kernel.executor.drive(this.mapLookupFlow(map, key, flags, value));
+  }
+
+  *mapLookupFlow(map: BpfMap, key: Uint8Array, flags = 0, value?: Uint8Array): Flow<Uint8Array | number> {
     if (flags !== 0 && flags !== BPF_F_LOCK) return -Errno.EINVAL;
     if (!this.mayRead(map)) return -Errno.EPERM;
     if (lacksLock(map, flags)) return -Errno.EINVAL;
-    const at = this.stage(map, key);
-    if (value !== undefined) this.kernel.memory.u8.set(value.subarray(0, map.syscallValueSize), at.value);
-    return this.show(map, map.sysLookup(at.key, at.value, flags), at);
+    const { memory } = this.kernel;
+    const guard = this.guarded;
+    return yield* this.staged(map, key, function* (at) {
+      if (value !== undefined) memory.u8.set(value.subarray(0, map.syscallValueSize), at.value);
+      const result = yield* guard(() => map.sysLookupFlow(at.key, at.value, flags));
+      return result < 0 ? result : memory.u8.slice(at.value, at.value + map.syscallValueSize);
+    });
   }
 
   /** BPF_MAP_LOOKUP_AND_DELETE_ELEM. */
   mapLookupAndDelete(map: BpfMap, key: Uint8Array, flags = 0): Uint8Array | number {
+    return this.kernel.executor.drive(this.mapLookupAndDeleteFlow(map, key, flags));
+  }
+
+  *mapLookupAndDeleteFlow(map: BpfMap, key: Uint8Array, flags = 0): Flow<Uint8Array | number> {
     if (flags !== 0 && flags !== BPF_F_LOCK) return -Errno.EINVAL;
     if (!this.mayRead(map) || !this.mayWrite(map)) return -Errno.EPERM;
     if (lacksLock(map, flags)) return -Errno.EINVAL;
-    const at = this.stage(map, key);
-    return this.show(map, map.sysLookupAndDelete(at.key, at.value, flags), at);
+    const { memory } = this.kernel;
+    const guard = map instanceof HashMap ? this.guarded : unguarded;
+    return yield* this.staged(map, key, function* (at) {
+      const result = yield* guard(() => map.sysLookupAndDeleteFlow(at.key, at.value, flags));
+      return result < 0 ? result : memory.u8.slice(at.value, at.value + map.syscallValueSize);
+    });
   }
 
   /** BPF_MAP_UPDATE_ELEM: 0 or a negative errno. */
   mapUpdate(map: BpfMap, key: Uint8Array, value: Uint8Array, flags = 0): number {
+    return this.kernel.executor.drive(this.mapUpdateFlow(map, key, value, flags));
+  }
+
+  *mapUpdateFlow(map: BpfMap, key: Uint8Array, value: Uint8Array, flags = 0): Flow<number> {
     if (!this.mayWrite(map)) return -Errno.EPERM;
     if (lacksLock(map, flags)) return -Errno.EINVAL;
-    const at = this.stage(map, key);
     if (value.length !== map.syscallValueSize) return -Errno.EINVAL;
-    this.kernel.memory.u8.set(value, at.value);
-    return map.sysUpdate(at.key, at.value, flags);
+    const { memory } = this.kernel;
+    const guard = this.guardOf(map);
+    return yield* this.staged(map, key, function* (at) {
+      memory.u8.set(value, at.value);
+      return yield* guard(() => map.sysUpdateFlow(at.key, at.value, flags));
+    });
   }
 
   /** BPF_MAP_DELETE_ELEM. */
   mapDelete(map: BpfMap, key: Uint8Array): number {
+    return this.kernel.executor.drive(this.mapDeleteFlow(map, key));
+  }
+
+  *mapDeleteFlow(map: BpfMap, key: Uint8Array): Flow<number> {
     if (!this.mayWrite(map)) return -Errno.EPERM;
-    return map.sysDelete(this.stage(map, key).key);
+    const sleeps = map.type === MapType.prog_array || map.type === MapType.struct_ops;
+    const guard = sleeps ? unguarded : this.guarded;
+    return yield* this.staged(map, key, function* (at) {
+      return yield* guard(() => map.sysDeleteFlow(at.key));
+    });
   }
 
   /** BPF_MAP_GET_NEXT_KEY: the key after `key` (undefined: the first), or a negative errno. */
   mapNextKey(map: BpfMap, key?: Uint8Array): Uint8Array | number {
+    return this.kernel.executor.drive(this.mapNextKeyFlow(map, key));
+  }
+
+  *mapNextKeyFlow(map: BpfMap, key?: Uint8Array): Flow<Uint8Array | number> {
     if (!this.mayRead(map)) return -Errno.EPERM;
-    const at = this.stage(map, key ?? new Uint8Array(map.keySize));
-    const result = map.nextKey(key === undefined ? 0 : at.key, at.value);
-    return result < 0 ? result : this.kernel.memory.u8.slice(at.value, at.value + map.keySize);
+    const { memory } = this.kernel;
+    return yield* this.staged(map, key ?? new Uint8Array(map.keySize), function* (at) {
+      const result = map.nextKey(key === undefined ? 0 : at.key, at.previous);
+      return result < 0 ? result : memory.u8.slice(at.previous, at.previous + map.keySize);
+    });
   }
 
   /** All keys and values, in the map's own order. */
@@ -143,21 +193,40 @@ export class MapSyscalls {
 
   /** BPF_MAP_LOOKUP_BATCH. `from` is what the call before gave as `next`, undefined for the start. */
   mapLookupBatch(map: BpfMap, from: Uint8Array | undefined, count: number, flags = 0): BatchResult {
+    return this.kernel.executor.drive(this.mapLookupBatchFlow(map, from, count, flags));
+  }
+
+  *mapLookupBatchFlow(
+    map: BpfMap,
+    from: Uint8Array | undefined,
+    count: number,
+    flags = 0,
+  ): Flow<BatchResult> {
     const how = map.batchOps.lookup;
     const refused = this.batchRefused(map, how !== undefined, false, flags, true);
-    if (refused !== 0 || count === 0) return refusedBatch(refused);
-    const room = this.batchRoom(map);
-    return how === 'buckets' && map instanceof HashMap
-      ? lookupByBuckets(map, room, from, count, false)
-      : lookupByKeys(map, room, from, count, flags);
+    if (refused !== 0 || count === 0) return noBatch(refused);
+    return yield* this.inRoom(map, (room) =>
+      how === 'buckets' && map instanceof HashMap
+        ? lookupByBuckets(map, room, from, count, false)
+        : lookupByKeys(map, room, from, count, flags),
+    );
   }
 
   /** BPF_MAP_LOOKUP_AND_DELETE_BATCH. */
   mapLookupAndDeleteBatch(map: BpfMap, from: Uint8Array | undefined, count: number, flags = 0): BatchResult {
-    const there = map.batchOps.lookupAndDelete !== undefined && map instanceof HashMap;
-    const refused = this.batchRefused(map, there, true, flags, true);
-    if (refused !== 0 || count === 0 || !there) return refusedBatch(refused);
-    return lookupByBuckets(map, this.batchRoom(map), from, count, true);
+    return this.kernel.executor.drive(this.mapLookupAndDeleteBatchFlow(map, from, count, flags));
+  }
+
+  *mapLookupAndDeleteBatchFlow(
+    map: BpfMap,
+    from: Uint8Array | undefined,
+    count: number,
+    flags = 0,
+  ): Flow<BatchResult> {
+    const table = map.batchOps.lookupAndDelete !== undefined && map instanceof HashMap ? map : undefined;
+    const refused = this.batchRefused(map, table !== undefined, true, flags, true);
+    if (refused !== 0 || count === 0 || table === undefined) return noBatch(refused);
+    return yield* this.inRoom(map, (room) => lookupByBuckets(table, room, from, count, true));
   }
 
   /** BPF_MAP_UPDATE_BATCH: how many were stored; as Linux leaves it, the number asked for where none was tried. */
@@ -166,21 +235,30 @@ export class MapSyscalls {
     keys: readonly Uint8Array[],
     values: readonly Uint8Array[],
     flags = 0,
-  ): { readonly errno: number; readonly count: number } {
+  ): BatchCount {
+    return this.kernel.executor.drive(this.mapUpdateBatchFlow(map, keys, values, flags));
+  }
+
+  *mapUpdateBatchFlow(
+    map: BpfMap,
+    keys: readonly Uint8Array[],
+    values: readonly Uint8Array[],
+    flags = 0,
+  ): Flow<BatchCount> {
     const refused = this.batchRefused(map, map.batchOps.update !== undefined, true, flags, false);
     if (refused !== 0) return { errno: refused, count: keys.length };
-    return updateBatch(map, this.batchRoom(map), keys, values, flags);
+    return yield* this.inRoom(map, (room) => updateBatch(map, room, keys, values, flags));
   }
 
   /** BPF_MAP_DELETE_BATCH: how many were deleted, by the same rule. */
-  mapDeleteBatch(
-    map: BpfMap,
-    keys: readonly Uint8Array[],
-    flags = 0,
-  ): { readonly errno: number; readonly count: number } {
+  mapDeleteBatch(map: BpfMap, keys: readonly Uint8Array[], flags = 0): BatchCount {
+    return this.kernel.executor.drive(this.mapDeleteBatchFlow(map, keys, flags));
+  }
+
+  *mapDeleteBatchFlow(map: BpfMap, keys: readonly Uint8Array[], flags = 0): Flow<BatchCount> {
     const refused = this.batchRefused(map, map.batchOps.delete !== undefined, true, flags, false);
     if (refused !== 0) return { errno: refused, count: keys.length };
-    return deleteBatch(map, this.batchRoom(map), keys);
+    return yield* this.inRoom(map, (room) => deleteBatch(map, room, keys));
   }
 
   /** BPF_MAP_UPDATE_ELEM of a map of maps or a program array, with the object in place of its descriptor. */
@@ -191,8 +269,11 @@ export class MapSyscalls {
     if (map instanceof HashOfMapsMap) {
       const key = new Uint8Array(map.keySize);
       new DataView(key.buffer).setUint32(0, index, true);
-      const at = this.stage(map, key);
-      return map.setMap(at.key, target, flags, at.value);
+      return this.kernel.executor.drive(
+        this.staged(map, key, function* (at) {
+          return map.setMap(at.key, target, flags, at.value);
+        }),
+      );
     }
     return -Errno.EINVAL;
   }
@@ -214,39 +295,61 @@ export class MapSyscalls {
     return (flags !== 0 && flags !== BPF_F_LOCK) || lacksLock(map, flags) ? -Errno.EINVAL : 0;
   }
 
-  private show(map: BpfMap, result: number, at: Staged): Uint8Array | number {
-    return result < 0 ? result : this.kernel.memory.u8.slice(at.value, at.value + map.syscallValueSize);
+  private guardOf(map: BpfMap): <T>(body: () => Flow<T>) => Flow<T> {
+    return SLEEPING.includes(map.type) ? unguarded : this.guarded;
   }
 
-  private batchRoom(map: BpfMap): BatchRoom {
-    const { key, previous, value } = this.stage(map, new Uint8Array(map.keySize));
-    return { u8: () => this.kernel.memory.u8, key, previous, value };
+  private readonly guarded = <T>(body: () => Flow<T>): Flow<T> => guarded(this.kernel, body);
+
+  private *inRoom<T>(map: BpfMap, body: (room: BatchRoom) => Flow<T>): Flow<T> {
+    const { memory } = this.kernel;
+    const guarded = this.guardOf(map);
+    return yield* this.staged(map, new Uint8Array(map.keySize), (at) =>
+      body({ u8: () => memory.u8, guarded, ...at }),
+    );
   }
 
-  /** Puts a key into engine memory; places for another one and for a value follow it. */
-  private stage(map: BpfMap, key: Uint8Array): Staged {
-    if (key.length !== map.keySize && !(map.keySize === 0 && key === NO_KEY)) {
+  /** Puts a key into engine memory; places for another one and for a value follow it. They are the body's alone. */
+  private *staged<T>(map: BpfMap, key: Uint8Array, body: (at: Staged) => Flow<T>): Flow<T> {
+    if (key.length !== map.keySize) {
       throw SyscallError.of('EINVAL', `map ${map.name}: a key has ${map.keySize} bytes, not ${key.length}`);
     }
     const keyRoom = Math.ceil(map.keySize / 8) * 8 + 8;
-    const room = 2 * keyRoom + Math.max(map.syscallValueSize, map.keySize, 8);
-    if (this.scratch === undefined || this.scratch.size < room) {
-      if (this.scratch !== undefined) this.kernel.memory.free(this.scratch);
-      this.scratch = this.kernel.memory.alloc(room, 'none');
-    }
-    const at = this.scratch.address32;
+    const buffer = this.takeBuffer(2 * keyRoom + Math.max(map.syscallValueSize, 8));
+    const at = buffer.address32;
     this.kernel.memory.u8.set(key, at);
-    return { key: at, previous: at + keyRoom, value: at + 2 * keyRoom };
+    try {
+      return yield* body({ key: at, previous: at + keyRoom, value: at + 2 * keyRoom });
+    } finally {
+      this.buffers.push(buffer);
+    }
+  }
+
+  private takeBuffer(size: number): Region {
+    const last = this.buffers.pop();
+    if (last !== undefined && last.size >= size) return last;
+    if (last !== undefined) this.kernel.memory.free(last);
+    return this.kernel.memory.alloc(size, 'none');
   }
 }
 
-const refusedBatch = (errno: number): BatchResult => ({
-  errno,
-  count: 0,
-  next: undefined,
-  keys: [],
-  values: [],
-});
+/** bpf_disable_instrumentation and rcu_read_lock around an operation. */
+function* guarded<T>({ instrumentation, sched }: Machine, body: () => Flow<T>): Flow<T> {
+  yield* instrumentation.disable();
+  const { current } = sched;
+  current.rcuDepth++;
+  try {
+    return yield* body();
+  } finally {
+    current.rcuDepth--;
+    yield* instrumentation.enable();
+  }
+}
+
+/** Where Linux leaves programs that watch the operation to run. */
+function unguarded<T>(body: () => Flow<T>): Flow<T> {
+  return body();
+}
 
 /** BPF_F_LOCK is for maps whose values have a `bpf_spin_lock`. */
 function lacksLock(map: BpfMap, flags: number): boolean {

@@ -12,6 +12,12 @@ import { SyscallError } from '../errors.js';
 import type { FileTable } from '../fs/file-table.js';
 import { copyBytes } from '../lib/copy.js';
 import type { ObjectHost } from '../lib/kernel-object.js';
+import type { Locks } from '../locking/index.js';
+import type { Mm } from '../mm/index.js';
+import type { Rcu } from '../rcu/rcu.js';
+import type { Executor } from '../sched/executor.js';
+import type { Flow } from '../sched/flow.js';
+import type { Sched } from '../sched/sched.js';
 import { type BtfRecord, KEPT_FIELDS } from './btf-record.js';
 
 /** What a map needs of the kernel that it lives in. */
@@ -31,6 +37,11 @@ export interface MapHost extends ObjectHost {
   readonly bpfLsm: boolean;
   /** Called before a field of a value that goes is cleared: cancels a timer, frees an object. `kind` is a `FIELD` bit. */
   dropField?(kind: number, offset: number): void;
+  readonly sched: Sched;
+  readonly executor: Executor;
+  readonly locks: Locks;
+  readonly mm: Mm;
+  readonly rcu: Rcu;
   /** A hash seed: the maps' own randomness, from the kernel's seed. */
   nextHashSeed(): number;
   /** Numbers a map, so that its header's address leads back to it. */
@@ -146,6 +157,48 @@ export abstract class BpfMap {
 
   peek(_value: number): number {
     return -Errno.EOPNOTSUPP;
+  }
+
+  // The same as flows: what takes locks states it whole there, and drives it where its plain code cannot be taken
+
+  *lookupFlow(key: number): Flow<number> {
+    return this.lookup(key);
+  }
+
+  *updateFlow(key: number, value: number, flags: number): Flow<number> {
+    return this.update(key, value, flags);
+  }
+
+  *deleteFlow(key: number): Flow<number> {
+    return this.delete(key);
+  }
+
+  *pushFlow(value: number, flags: number): Flow<number> {
+    return this.push(value, flags);
+  }
+
+  *popFlow(value: number): Flow<number> {
+    return this.pop(value);
+  }
+
+  *peekFlow(value: number): Flow<number> {
+    return this.peek(value);
+  }
+
+  *sysLookupFlow(key: number, value: number, flags = 0): Flow<number> {
+    return this.sysLookup(key, value, flags);
+  }
+
+  *sysUpdateFlow(key: number, value: number, flags: number): Flow<number> {
+    return this.sysUpdate(key, value, flags);
+  }
+
+  *sysDeleteFlow(key: number): Flow<number> {
+    return this.sysDelete(key);
+  }
+
+  *sysLookupAndDeleteFlow(key: number, value: number, flags = 0): Flow<number> {
+    return this.sysLookupAndDelete(key, value, flags);
   }
 
   /** Batch operations that there are. */

@@ -1,8 +1,13 @@
-/** Queue and stack: values without keys, pushed and popped. Models kernel/bpf/queue_stack_maps.c of Linux 6.18. */
+/**
+ * Queue and stack: values without keys, pushed and popped under one lock. Models kernel/bpf/queue_stack_maps.c; which lock,
+ * and what an NMI does that finds it taken, are the profile's `queueLock` and `queueNmi`.
+ */
 import { Errno } from '../../abi/errno.js';
 import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
 import { MapType } from '../../abi/map-types.js';
 import type { Region } from '../../vm/index.js';
+import type { MapLock } from '../locking/map-lock.js';
+import type { Flow } from '../sched/flow.js';
 import {
   ACCESS_FLAGS,
   accessFlagsOk,
@@ -14,6 +19,8 @@ import {
   requireMemory,
 } from './map.js';
 
+const PUSH = 'queue_stack_map_push_elem';
+const TAKE = '__queue_map_get';
 const CREATE_FLAGS = MapFlag.BPF_F_NUMA_NODE | ACCESS_FLAGS;
 
 export class QueueStackMap extends BpfMap {
@@ -22,6 +29,7 @@ export class QueueStackMap extends BpfMap {
   private readonly slots: number;
   private head = 0;
   private tail = 0;
+  private readonly lock: MapLock;
 
   static check(attr: MapAttr): void {
     const { mapFlags, valueSize } = attr;
@@ -43,6 +51,8 @@ export class QueueStackMap extends BpfMap {
     super(attr, host);
     this.slots = attr.maxEntries + 1;
     this.elements = host.memory.alloc(this.slots * attr.valueSize, 'none');
+    const { queueLock, queueNmi } = host.sched.profile;
+    this.lock = host.locks.map(queueLock, '&qs->lock', queueNmi);
   }
 
   get size(): number {
@@ -50,23 +60,37 @@ export class QueueStackMap extends BpfMap {
   }
 
   override push(value: number, flags: number): number {
-    if ((flags & UpdateFlag.BPF_NOEXIST) !== 0 || flags > UpdateFlag.BPF_EXIST) return -Errno.EINVAL;
-    if (this.size === this.maxEntries) {
-      if (flags !== UpdateFlag.BPF_EXIST) return -Errno.E2BIG;
-      this.tail = (this.tail + 1) % this.slots; // the oldest makes room
-    }
-    const to = this.at(this.head);
-    this.memory.u8.copyWithin(to, value, value + this.valueSize);
-    this.head = (this.head + 1) % this.slots;
-    return 0;
+    if (!this.host.sched.quiet) return this.host.executor.drive(this.pushFlow(value, flags));
+    if (!pushFlagsOk(flags)) return -Errno.EINVAL;
+    // Whatever keeps the lock from being had, the answer is the same.
+    if (this.lock.lockNow(PUSH) !== 0) return -Errno.EBUSY;
+    const result = this.pushLocked(value, flags);
+    this.lock.unlock();
+    return result;
+  }
+
+  override *pushFlow(value: number, flags: number): Flow<number> {
+    if (!pushFlagsOk(flags)) return -Errno.EINVAL;
+    if ((yield* this.lock.lock(PUSH)) !== 0) return -Errno.EBUSY;
+    const result = this.pushLocked(value, flags);
+    this.lock.unlock();
+    return result;
   }
 
   override pop(value: number): number {
-    return this.take(value, true);
+    return this.takeNow(value, true);
   }
 
   override peek(value: number): number {
-    return this.take(value, false);
+    return this.takeNow(value, false);
+  }
+
+  override popFlow(value: number): Flow<number> {
+    return this.takeFlow(value, true);
+  }
+
+  override peekFlow(value: number): Flow<number> {
+    return this.takeFlow(value, false);
   }
 
   override update(): number {
@@ -94,6 +118,18 @@ export class QueueStackMap extends BpfMap {
     return this.pop(value);
   }
 
+  override sysLookupFlow(_key: number, value: number): Flow<number> {
+    return this.peekFlow(value);
+  }
+
+  override sysUpdateFlow(_key: number, value: number, flags: number): Flow<number> {
+    return this.pushFlow(value, flags);
+  }
+
+  override sysLookupAndDeleteFlow(_key: number, value: number): Flow<number> {
+    return this.popFlow(value);
+  }
+
   /** Values as pops would give them, without popping. */
   *values(): Generator<Uint8Array> {
     for (let i = 0; i < this.size; i++) {
@@ -106,6 +142,32 @@ export class QueueStackMap extends BpfMap {
   override release(): void {
     this.memory.free(this.elements);
     super.release();
+  }
+
+  private pushLocked(value: number, flags: number): number {
+    if (this.size === this.maxEntries) {
+      if (flags !== UpdateFlag.BPF_EXIST) return -Errno.E2BIG;
+      this.tail = (this.tail + 1) % this.slots; // the oldest makes room
+    }
+    const to = this.at(this.head);
+    this.memory.u8.copyWithin(to, value, value + this.valueSize);
+    this.head = (this.head + 1) % this.slots;
+    return 0;
+  }
+
+  private takeNow(value: number, remove: boolean): number {
+    if (!this.host.sched.quiet) return this.host.executor.drive(this.takeFlow(value, remove));
+    if (this.lock.lockNow(TAKE) !== 0) return -Errno.EBUSY;
+    const result = this.take(value, remove);
+    this.lock.unlock();
+    return result;
+  }
+
+  private *takeFlow(value: number, remove: boolean): Flow<number> {
+    if ((yield* this.lock.lock(TAKE)) !== 0) return -Errno.EBUSY;
+    const result = this.take(value, remove);
+    this.lock.unlock();
+    return result;
   }
 
   private take(value: number, remove: boolean): number {
@@ -126,4 +188,8 @@ export class QueueStackMap extends BpfMap {
   private at(slot: number): number {
     return this.elements.address32 + slot * this.valueSize;
   }
+}
+
+function pushFlagsOk(flags: number): boolean {
+  return flags === UpdateFlag.BPF_ANY || flags === UpdateFlag.BPF_EXIST;
 }

@@ -10,7 +10,7 @@ import { ProgType } from '../../abi/prog-types.js';
 import type { Region } from '../../vm/index.js';
 import { Sock, SocketFamily } from '../net/sock.js';
 import { IndexedMap } from './arraymap.js';
-import { HashMap } from './hashtab.js';
+import { HashBackedMap } from './hashtab.js';
 import {
   type BatchOps,
   type BpfMap,
@@ -218,7 +218,7 @@ export function sockFromFd(host: MapHost, fd: number): Sock | number {
 }
 
 /** devmap_hash: interfaces by any 32-bit number. */
-export class DevmapHashMap extends HashMap implements RedirectTarget {
+export class DevmapHashMap extends HashBackedMap implements RedirectTarget {
   private readonly scratchKey: Region;
 
   static override check(attr: MapAttr): void {
@@ -251,10 +251,6 @@ export class DevmapHashMap extends HashMap implements RedirectTarget {
     if (this.find(key) !== 0 && flags === UpdateFlag.BPF_NOEXIST) return -Errno.EEXIST;
     const refused = deviceValue(this.host, value, this.valueSize);
     return refused !== 0 ? refused : super.update(key, value, UpdateFlag.BPF_ANY);
-  }
-
-  override sysLookupAndDelete(): number {
-    return -Errno.ENOTSUPP;
   }
 
   override release(): void {

@@ -1,10 +1,13 @@
 /**
  * Ring buffer: records of any size from programs to one reader. Models kernel/bpf/ringbuf.c of Linux 6.18. Where Linux
- * maps the data pages twice, so that a record may run over the end, the memory here is twice as long.
+ * maps the data pages twice, so that a record may run over the end, the memory here is twice as long. Reserving takes the
+ * buffer's lock (the profile's `ringLock`); committing takes none.
  */
 import { Errno } from '../../abi/errno.js';
 import { MapFlag, RingbufFlag } from '../../abi/map-flags.js';
 import type { Region } from '../../vm/index.js';
+import type { MapLock } from '../locking/map-lock.js';
+import type { Flow } from '../sched/flow.js';
 import { BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory } from './map.js';
 
 const PAGE = 4096;
@@ -12,6 +15,9 @@ const HEADER = RingbufFlag.BPF_RINGBUF_HDR_SZ;
 const { BPF_RINGBUF_BUSY_BIT: BUSY, BPF_RINGBUF_DISCARD_BIT: DISCARD } = RingbufFlag;
 /** Largest record (RINGBUF_MAX_RECORD_SZ): a quarter of what 32 bits can say. */
 const MAX_RECORD = 0xffffffff / 4;
+
+const RESERVE = '__bpf_ringbuf_reserve';
+const WAKEUP_FLAGS = RingbufFlag.BPF_RB_NO_WAKEUP | RingbufFlag.BPF_RB_FORCE_WAKEUP;
 
 /** What both kinds of ring buffer ask of BPF_MAP_CREATE. */
 export function checkRingbufAttr(attr: MapAttr): void {
@@ -32,6 +38,7 @@ export class RingbufMap extends BpfMap {
   private readonly mask: number;
   private consumer = 0;
   private producer = 0;
+  private readonly lock: MapLock;
   /** Oldest position that may hold a record not yet committed. */
   private pending = 0;
   /** Times that the reader was, or would have been, woken. */
@@ -46,13 +53,32 @@ export class RingbufMap extends BpfMap {
     super(attr, host);
     this.mask = attr.maxEntries - 1;
     this.data = host.memory.alloc(attr.maxEntries * 2, 'none');
+    const { ringLock } = host.sched.profile;
+    this.lock = host.locks.map(ringLock === 'sl' ? 'spin' : ringLock, '&rb->spinlock', 'try');
   }
 
-  /** Offset of `size` writable bytes, or 0 when there is no room. */
+  /** Offset of `size` writable bytes, or 0 when there is no room or the lock cannot be had. */
   reserve(size: number): number {
-    if (size > MAX_RECORD) return 0;
+    if (!this.host.sched.quiet) return this.host.executor.drive(this.reserveFlow(size));
+    if (!this.fits(size) || this.lock.lockNow(RESERVE) !== 0) return 0;
+    const record = this.reserveLocked(size);
+    this.lock.unlock();
+    return record;
+  }
+
+  *reserveFlow(size: number): Flow<number> {
+    if (!this.fits(size) || (yield* this.lock.lock(RESERVE)) !== 0) return 0;
+    const record = this.reserveLocked(size);
+    this.lock.unlock();
+    return record;
+  }
+
+  private fits(size: number): boolean {
+    return size <= MAX_RECORD && recordLength(size) <= this.maxEntries;
+  }
+
+  private reserveLocked(size: number): number {
     const length = recordLength(size);
-    if (length > this.maxEntries) return 0;
     this.advancePending();
     const end = this.producer + length;
     if (end - this.consumer > this.mask || end - this.pending > this.mask) return 0;
@@ -89,9 +115,16 @@ export class RingbufMap extends BpfMap {
 
   /** bpf_ringbuf_output: 0 or a negative errno. */
   output(data: number, size: number, flags: number): number {
-    const allowed = RingbufFlag.BPF_RB_NO_WAKEUP | RingbufFlag.BPF_RB_FORCE_WAKEUP;
-    if ((flags & ~allowed) !== 0) return -Errno.EINVAL;
-    const record = this.reserve(size);
+    if ((flags & ~WAKEUP_FLAGS) !== 0) return -Errno.EINVAL;
+    return this.fill(this.reserve(size), data, size, flags);
+  }
+
+  *outputFlow(data: number, size: number, flags: number): Flow<number> {
+    if ((flags & ~WAKEUP_FLAGS) !== 0) return -Errno.EINVAL;
+    return this.fill(yield* this.reserveFlow(size), data, size, flags);
+  }
+
+  private fill(record: number, data: number, size: number, flags: number): number {
     if (record === 0) return -Errno.EAGAIN;
     this.memory.u8.copyWithin(record, data, data + size);
     this.commit(record, flags, false);

@@ -6,7 +6,7 @@ import { Errno } from '../../abi/errno.js';
 import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
 import { Sock, SocketFamily, SocketState, SocketType } from '../net/sock.js';
 import { checkArrayAttr, IndexedMap } from './arraymap.js';
-import { HashMap } from './hashtab.js';
+import { HashBackedMap } from './hashtab.js';
 import { type BatchOps, type BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory } from './map.js';
 import { sockFromFd } from './redirect-maps.js';
 
@@ -151,7 +151,7 @@ export class SockMap extends IndexedMap implements SockTarget {
 }
 
 /** Sockets by keys of any size. Elements hold the low half of the cookie; the sockets are beside them. */
-export class SockHashMap extends HashMap implements SockTarget {
+export class SockHashMap extends HashBackedMap implements SockTarget {
   private readonly byCookie = new Map<number, Sock>();
   private readonly scratchValue;
 
@@ -205,10 +205,6 @@ export class SockHashMap extends HashMap implements SockTarget {
     if (sock === undefined) return -Errno.ENOENT;
     this.memory.view.setBigUint64(value, sock.cookie, true);
     return 0;
-  }
-
-  override sysLookupAndDelete(): number {
-    return -Errno.ENOTSUPP;
   }
 
   override delete(key: number): number {
