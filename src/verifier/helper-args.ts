@@ -3,7 +3,6 @@
  * offset, the memory or object behind it.
  */
 import type { HelperArg, HelperArgKind, HelperProto } from '../abi/helper-protos.js';
-import { helperText } from '../abi/helpers.js';
 import { MapType } from '../abi/map-types.js';
 import { checkAlignment } from './alignment.js';
 import { checkBtfArg, matchStruct, type PerCpuArg } from './btf/helper-arg.js';
@@ -13,6 +12,7 @@ import { DYNPTR_LOCAL, DYNPTR_RINGBUF } from './dynptr/slots.js';
 import { mayAccessPacket, timerProblem } from './env/index.js';
 import { ERRNO } from './errno.js';
 import { checkFuncArgOffset, checkHelperMem, checkMemSize } from './helper-mem.js';
+import { kptrMatches, kptrOfDest } from './kptr.js';
 import { checkFieldPointer } from './map-field.js';
 import type { MapView } from './map-view.js';
 import { markChainPrecision, markPrecisionBatch } from './precision.js';
@@ -22,6 +22,7 @@ import {
   baseType,
   CONST_PTR_TO_DYNPTR,
   CONST_PTR_TO_MAP,
+  isAlloc,
   isPacketPointer,
   MEM_ALLOC,
   MEM_PERCPU,
@@ -49,7 +50,7 @@ import {
 } from './reg-type.js';
 import { checkMapValue } from './region.js';
 import { constNumber, constUnsignedNumber, isConst, umaxNumber } from './scalar/index.js';
-import { FIELD } from './special-fields.js';
+import { FIELD, type SpecialField } from './special-fields.js';
 import { PLAIN_LOCK, PLAIN_UNLOCK, processSpinLock } from './spin-lock.js';
 import type { RawAccess } from './stack.js';
 import { SLOT_SPILL, SLOT_ZERO } from './state.js';
@@ -74,6 +75,8 @@ export class CallMeta implements RawAccess {
   constKey = -1;
   /** Per-CPU variable that a copy of is asked for. */
   perCpu: PerCpuArg | null = null;
+  /** Kernel pointer that is exchanged. */
+  kptr: SpecialField | null = null;
   /** Dynptr that the returned memory belongs to. */
   dynptrId = 0;
   /** Packet data may move, because of the arguments. */
@@ -137,7 +140,7 @@ export function checkHelperArg(v: Verifier, proto: HelperProto, index: number, m
   const kind = resolveKind(v, arg.kind, meta, proto.id);
   const isNull = isNullScalar(reg) && arg.nullable;
   if (!isNull) {
-    checkType(v, proto, kind, arg, reg, regno);
+    checkType(v, proto, kind, arg, reg, regno, meta);
     checkFuncArgOffset(v, reg, regno, arg.release && kind !== 'dynptr');
   }
   noteReference(v, arg, reg, regno, meta);
@@ -167,13 +170,19 @@ function checkType(
   arg: HelperArg,
   reg: Reg,
   regno: number,
+  meta: CallMeta,
 ): void {
   let { type } = reg;
   if (arg.readOnly) type &= ~MEM_RDONLY;
   if (arg.nullable) type &= ~PTR_MAYBE_NULL;
+  const isExchanged = proto.name === 'kptr_xchg' && arg.release;
+  if (isExchanged && isAlloc(type)) type &= ~(MEM_ALLOC | MEM_PERCPU);
   const expected = COMPATIBLE[kind];
   if (!expected.includes(type)) refuseType(v, reg, regno, expected);
-  if (baseType(reg.type) === PTR_TO_BTF_ID) checkBtfArg(v, proto, kind, arg, reg, regno);
+  if (baseType(reg.type) === PTR_TO_BTF_ID) {
+    checkBtfArg(v, proto, kind, arg, reg, regno);
+    if (isExchanged && !kptrMatches(v, meta.kptr!, reg, regno)) v.reject(ERRNO.EACCES);
+  }
 }
 
 /** A kernel structure as an argument of a global function that wants one. */
@@ -268,7 +277,8 @@ function checkKind(
       });
       return;
     case 'kptr_xchg_dest':
-      v.unsupported(helperText(proto.id));
+      meta.kptr = kptrOfDest(v, reg, regno);
+      if (reg.type === PTR_TO_MAP_VALUE) meta.map = reg.map;
       return;
     default:
   }

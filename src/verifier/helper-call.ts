@@ -8,6 +8,7 @@ import { MapFlag } from '../abi/map-flags.js';
 import { MapType } from '../abi/map-types.js';
 import type { Insn } from '../isa/insn.js';
 import { isComposite } from '../object/btf/layout.js';
+import { inRcuSection } from './btf/trust.js';
 import {
   FUNC_FIND_VMA,
   FUNC_FOR_EACH_MAP_ELEM,
@@ -33,11 +34,12 @@ import { CallMeta, checkHelperArg } from './helper-args.js';
 import { setReturnValue } from './helper-return.js';
 import { checkMemAccess } from './mem-access.js';
 import { markChainPrecision } from './precision.js';
-import { checkResourceLeak, releaseRef } from './refs.js';
+import { checkResourceLeak, releaseRef, releaseRefQuietly } from './refs.js';
 import { isConstScalar, isNullScalar, markUnknown } from './reg.js';
 import { clearCallerSaved } from './reg-access.js';
-import { PTR_TO_MAP_VALUE, regTypeText } from './reg-type.js';
+import { isAlloc, MEM_ALLOC, MEM_PERCPU, MEM_RCU, PTR_TO_MAP_VALUE, regTypeText } from './reg-type.js';
 import { constNumber, constUnsignedNumber, umaxNumber } from './scalar/index.js';
+import { updateRegs } from './state.js';
 
 const NEEDS_MAP = new Set([
   'tail_call',
@@ -52,8 +54,6 @@ const NEEDS_MAP = new Set([
   'map_lookup_percpu_elem',
 ]);
 const WRITES_MAP = new Set(['map_delete_elem', 'map_update_elem', 'map_push_elem', 'map_pop_elem']);
-/** Helpers with rules of their own that are not here yet. */
-const UNSUPPORTED = new Set(['kptr_xchg']);
 const FUNC_GET_FUNC_IP = 173;
 const FUNC_PER_CPU_PTR = 153;
 const FUNC_THIS_CPU_PTR = 154;
@@ -66,7 +66,6 @@ export function checkHelperCall(v: Verifier, insn: Insn): void {
   const id = insn.imm;
   const proto = helperProto(v.env, id, v.inSleepable);
   if (isRefusal(proto)) v.reject(proto.errno, proto.message);
-  if (UNSUPPORTED.has(proto.name)) v.unsupported(`helper ${helperText(id)}`);
   if (proto.mightSleep) checkMaySleep(v, proto);
   const insnIdx = v.insnIdx;
   const meta = new CallMeta();
@@ -133,8 +132,32 @@ function release(v: Verifier, proto: HelperProto, meta: CallMeta): void {
     releaseDynptr(v, v.reg(meta.releaseRegno));
     return;
   }
+  if (proto.name === 'kptr_xchg' && meta.refObjId !== 0) {
+    giveToKptr(v, proto, meta);
+    return;
+  }
   const ok = meta.refObjId !== 0 ? releaseRef(v, meta.refObjId) : isNullScalar(v.reg(meta.releaseRegno));
   if (!ok) v.invalid(`func ${helperText(proto.id)} reference has not been acquired before`);
+}
+
+/** What goes into a map is lost, but for per-CPU objects under RCU, which the program may go on to look at. */
+function giveToKptr(v: Verifier, proto: HelperProto, { refObjId }: CallMeta): void {
+  if (!releaseRefQuietly(v, v.state, refObjId)) {
+    v.invalid(`func ${helperText(proto.id)} reference has not been acquired before`);
+  }
+  const inRcu = inRcuSection(v);
+  updateRegs(
+    v.state,
+    (reg) => reg.refObjId === refObjId,
+    (reg) => {
+      if (!inRcu || !isAlloc(reg.type) || (reg.type & MEM_PERCPU) === 0) {
+        markUnknown(reg);
+        return;
+      }
+      reg.refObjId = 0;
+      reg.type = (reg.type & ~MEM_ALLOC) | MEM_RCU;
+    },
+  );
 }
 
 /** What single helpers do beyond their prototypes. */

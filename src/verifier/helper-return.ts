@@ -6,6 +6,7 @@ import { checkBoundsSane } from './bounds-sanity.js';
 import { setPerCpuResult, setStructResult } from './btf/helper-arg.js';
 import type { Verifier } from './context.js';
 import type { CallMeta } from './helper-args.js';
+import { setExchanged } from './kptr.js';
 import { acquireRef } from './refs.js';
 import { markKnownZero, markUnknown, type Reg } from './reg.js';
 import {
@@ -104,7 +105,8 @@ function setType(v: Verifier, proto: HelperProto, meta: CallMeta, r0: Reg, flags
       r0.memSize = meta.memSize;
       return;
     case 'btf_id':
-      setStructResult(v, proto, r0, flags);
+      if (meta.kptr !== null) setExchanged(v, r0, meta.kptr);
+      else setStructResult(v, proto, r0, flags);
       return;
     case 'mem_or_btf_id':
       setPerCpuResult(v, r0, flags, meta.perCpu!);

@@ -13,6 +13,7 @@ import { markBtfPointer } from './btf/trust.js';
 import type { Verifier } from './context.js';
 import { type CtxField, ctxAccess, mayAccessPacket, sockAccess } from './env/index.js';
 import { ERRNO } from './errno.js';
+import { accessKptr } from './kptr.js';
 import { writeLine } from './print-state.js';
 import { markConstZero, markKnown, markKnownZero, markUnknown, type Reg } from './reg.js';
 import { checkDst, checkSrc } from './reg-access.js';
@@ -63,6 +64,7 @@ import {
   sminNumber,
   syncBounds,
 } from './scalar/index.js';
+import { FIELD, KPTR_KINDS } from './special-fields.js';
 import { checkStackBounds, checkStackRead, checkStackWrite } from './stack.js';
 
 /** Bytes by size bits of the opcode. */
@@ -108,7 +110,7 @@ export function checkMemAccess(
       accessCtx(v, reg, regno, off, size, write, dst, sext, insnIdx);
       break;
     case PTR_TO_MAP_VALUE:
-      accessMapValue(v, reg, regno, off, size, write, dst, sext);
+      accessMapValue(v, reg, regno, off, size, write, valueRegno, sext, insnIdx);
       break;
     default:
       accessOther(v, reg, regno, off, size, write, dst);
@@ -123,6 +125,8 @@ function badAccess(v: Verifier, reg: Reg, regno: number): never {
   return v.denied(`R${regno} invalid mem access '${regTypeText(reg.type)}'`);
 }
 
+const POINTER_FIELDS = KPTR_KINDS | FIELD.UPTR;
+
 function accessMapValue(
   v: Verifier,
   reg: Reg,
@@ -130,14 +134,24 @@ function accessMapValue(
   off: number,
   size: number,
   write: boolean,
-  dst: Reg | null,
+  valueRegno: number,
   sext: boolean,
+  insnIdx: number,
 ): void {
   if (reg.type !== PTR_TO_MAP_VALUE) badAccess(v, reg, regno);
   checkMapPermission(v, regno, off, size, write);
   checkMapValue(v, regno, off, size, false, true);
-  if (dst === null) return;
   const map = reg.map!;
+  if (map.fields.length > 0 && isConst(reg)) {
+    const at = off + constNumber(reg);
+    const kptr = map.fields.find((field) => field.offset === at && (field.kind & POINTER_FIELDS) !== 0);
+    if (kptr !== undefined) {
+      accessKptr(v, insnIdx, kptr, valueRegno);
+      return;
+    }
+  }
+  if (write || valueRegno < 0) return;
+  const dst = v.reg(valueRegno);
   if (isConst(reg) && map.isReadOnly && map.hasDirectValue) {
     const bytes = map.data;
     const at = off + constNumber(reg);

@@ -16,7 +16,7 @@ import {
   regTypeText,
 } from './reg-type.js';
 import { constNumber, isConst, sminNumber, tnumText, umaxNumber } from './scalar/index.js';
-import { fieldText, KPTR_KINDS } from './special-fields.js';
+import { FIELD, fieldText, KPTR_KINDS } from './special-fields.js';
 
 const MAX_VAR_OFF = 1 << 29;
 const S64_MIN = -(2 ** 63);
@@ -101,15 +101,15 @@ export function checkMapValue(
   const max = umaxNumber(reg) + off + size;
   for (const field of map.fields) {
     if (min >= field.offset + field.size || field.offset >= max) continue;
-    if ((field.kind & KPTR_KINDS) === 0) {
-      v.denied(`${fieldText(field.kind)} cannot be accessed directly by load/store`);
+    const name = fieldText(field.kind);
+    if ((field.kind & (KPTR_KINDS | FIELD.UPTR)) === 0) {
+      v.denied(`${name} cannot be accessed directly by load/store`);
     }
-    if (!direct) v.denied('kptr cannot be accessed indirectly by helper');
-    if (!isConst(reg)) v.denied('kptr access cannot have variable offset');
+    if (!direct) v.denied(`${name} cannot be accessed indirectly by helper`);
+    if (!isConst(reg)) v.denied(`${name} access cannot have variable offset`);
     const at = off + constNumber(reg);
-    if (at !== field.offset) v.denied(`kptr access misaligned expected=${field.offset} off=${at}`);
-    if (size !== 8) v.denied('kptr access size must be BPF_DW');
-    v.unsupported('kptr in a map value');
+    if (at !== field.offset) v.denied(`${name} access misaligned expected=${field.offset} off=${at}`);
+    if (size !== 8) v.denied(`${name} access size must be BPF_DW`);
   }
 }
 
