@@ -183,15 +183,22 @@ export class Executor implements Driver {
         this.advance(cpu, pause.deadlineNs);
       }
     } else if (leaves(pause, cpu)) this.reschedule(cpu);
-    else if (sched.interleaved) this.step();
-    else return;
+    else if (sched.interleaved) {
+      // It goes on itself unless something else is due: what comes later must not be taken for the next thing.
+      if (!this.choices().some((choice) => timeOf(choice) <= sched.clock.nanos)) return;
+      this.step();
+    } else return;
     this.comeBack(pause, task, context);
   }
 
   /** Runs others until the task is on a CPU and what came on top of its context has ended. */
   private comeBack(pause: Pause, task: Task, context: Context | undefined): void {
     const { sched } = this;
-    while (!task.onCpu || sched.cpus[task.cpu]!.top !== context) if (!this.step()) this.deadlock(pause);
+    const there = (): boolean => {
+      const cpu = sched.cpus[task.cpu]!;
+      return (task.onCpu || task === cpu.idle) && cpu.top === context;
+    };
+    while (!there()) if (!this.step()) this.deadlock(pause);
     sched.enter(sched.cpus[task.cpu]!);
   }
 
