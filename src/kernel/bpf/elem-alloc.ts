@@ -9,13 +9,9 @@ import { GFP } from '../mm/gfp.js';
 import { type Flow, runAtOnce } from '../sched/flow.js';
 import type { MapHost } from './map.js';
 
+/** Elements that there is room for at first; it doubles as needed. */
+const INITIAL = 64;
 const ATOMIC = GFP.atomic | GFP.noWarn;
-
-/** What an element was allocated as; `part` is what it has on every CPU. */
-interface Handles {
-  readonly elem: number;
-  readonly part: number;
-}
 
 export interface ElemSizes {
   /** Bytes of an element with its header. */
@@ -25,9 +21,11 @@ export interface ElemSizes {
 }
 
 export class ElemAllocator {
-  private readonly handles = new Map<number, Handles>();
+  /** By element: what it was allocated as, and what it has on every CPU; 0 for nothing. */
+  private handles = new Int32Array(INITIAL);
+  private parts = new Int32Array(INITIAL);
   private readonly elems: BpfMemAlloc | undefined;
-  private readonly parts: BpfMemAlloc | undefined;
+  private readonly partAlloc: BpfMemAlloc | undefined;
 
   /** @param reuse takes an element's number back once nobody can see it any more */
   constructor(
@@ -39,49 +37,53 @@ export class ElemAllocator {
   ) {
     if (host.sched.profile.alloc === 'kmalloc') return;
     this.elems = host.mm.bpfMemAlloc({ size: sizes.elem });
-    if (sizes.part > 0) this.parts = host.mm.bpfMemAlloc({ size: sizes.part, percpu: true });
+    if (sizes.part > 0) this.partAlloc = host.mm.bpfMemAlloc({ size: sizes.part, percpu: true });
   }
 
   /** Memory for an element that `number` gives a number to; 0 when there is none. */
   takeNow(number: () => number): number {
-    if (this.elems === undefined || this.parts !== undefined) return runAtOnce(this.takeFlow(number), waits);
-    const elem = this.elems.allocNow();
-    return elem === 0 ? 0 : this.keep(number(), { elem, part: 0 });
+    if (this.elems === undefined || this.partAlloc !== undefined)
+      return runAtOnce(this.takeFlow(number), waits);
+    const handle = this.elems.allocNow();
+    return handle === 0 ? 0 : this.keep(number(), handle, 0);
   }
 
   *takeFlow(number: () => number): Flow<number> {
-    const { elems, parts, host, sizes } = this;
-    const elem = elems === undefined ? yield* host.mm.kmallocNode(sizes.elem, ATOMIC) : yield* elems.alloc();
-    if (elem === 0) return 0;
+    const { elems, partAlloc, host, sizes } = this;
+    const handle =
+      elems === undefined ? yield* host.mm.kmallocNode(sizes.elem, ATOMIC) : yield* elems.alloc();
+    if (handle === 0) return 0;
     let part = 0;
     if (sizes.part > 0) {
-      part = parts === undefined ? yield* host.mm.allocPercpu(sizes.part, ATOMIC) : yield* parts.alloc();
+      part =
+        partAlloc === undefined ? yield* host.mm.allocPercpu(sizes.part, ATOMIC) : yield* partAlloc.alloc();
       if (part === 0) {
-        yield* this.release({ elem, part });
+        yield* this.release(handle, 0);
         return 0;
       }
     }
-    return this.keep(number(), { elem, part });
+    return this.keep(number(), handle, part);
   }
 
   giveNow(elem: number): void {
     const { elems } = this;
-    if (elems === undefined || this.parts !== undefined) {
+    if (elems === undefined || this.partAlloc !== undefined) {
       runAtOnce(this.giveFlow(elem), waits);
       return;
     }
-    const handles = this.handles.get(elem);
-    this.handles.delete(elem);
-    elems.freeNow(handles?.elem ?? 0);
+    elems.freeNow(this.handles[elem]!);
+    this.handles[elem] = 0;
     this.reuse(elem);
   }
 
   /** With kmalloc, readers see the element until a grace period is over; BPF's allocator gives it out again at once. */
   *giveFlow(elem: number): Flow<void> {
-    const handles = this.handles.get(elem);
-    this.handles.delete(elem);
+    const handle = this.handles[elem]!;
+    const part = this.parts[elem]!;
+    this.handles[elem] = 0;
+    this.parts[elem] = 0;
     if (this.elems !== undefined) {
-      if (handles !== undefined) yield* this.release(handles);
+      yield* this.release(handle, part);
       this.reuse(elem);
       return;
     }
@@ -89,7 +91,7 @@ export class ElemAllocator {
     this.host.rcu.call({
       name: this.callback,
       *func() {
-        if (handles !== undefined) yield* allocator.release(handles);
+        yield* allocator.release(handle, part);
         allocator.reuse(elem);
       },
     });
@@ -98,26 +100,38 @@ export class ElemAllocator {
   /** The map goes, and every element with it. */
   destroy(): void {
     const { executor } = this.host;
-    for (const handles of this.handles.values()) executor.drive(this.release(handles));
-    this.handles.clear();
+    this.handles.forEach((handle, elem) => {
+      if (handle !== 0) executor.drive(this.release(handle, this.parts[elem]!));
+    });
     if (this.elems !== undefined) executor.drive(this.elems.destroy());
-    if (this.parts !== undefined) executor.drive(this.parts.destroy());
+    if (this.partAlloc !== undefined) executor.drive(this.partAlloc.destroy());
   }
 
-  private keep(elem: number, handles: Handles): number {
-    this.handles.set(elem, handles);
+  private keep(elem: number, handle: number, part: number): number {
+    if (elem >= this.handles.length) {
+      this.handles = grown(this.handles, elem);
+      this.parts = grown(this.parts, elem);
+    }
+    this.handles[elem] = handle;
+    this.parts[elem] = part;
     return elem;
   }
 
-  private *release({ elem, part }: Handles): Flow<void> {
-    const { elems, parts, host } = this;
+  private *release(handle: number, part: number): Flow<void> {
+    const { elems, partAlloc, host } = this;
     if (part !== 0) {
-      if (parts === undefined) yield* host.mm.freePercpu(part);
-      else yield* parts.free(part);
+      if (partAlloc === undefined) yield* host.mm.freePercpu(part);
+      else yield* partAlloc.free(part);
     }
-    if (elems === undefined) yield* host.mm.kfree(elem);
-    else yield* elems.free(elem);
+    if (elems === undefined) yield* host.mm.kfree(handle);
+    else yield* elems.free(handle);
   }
+}
+
+function grown(array: Int32Array<ArrayBuffer>, index: number): Int32Array<ArrayBuffer> {
+  const wider = new Int32Array(Math.max(array.length * 2, index + 1));
+  wider.set(array);
+  return wider;
 }
 
 function waits(): never {

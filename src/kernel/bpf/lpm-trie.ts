@@ -166,7 +166,8 @@ export class LpmTrieMap extends BpfMap {
       this.lock.unlock();
     }
     if (elem !== 0) this.dropUnused(result, elem);
-    for (const old of this.replaced.splice(0)) yield* this.nodes.giveFlow(old);
+    for (let old = this.replaced.pop(); old !== undefined; old = this.replaced.pop())
+      yield* this.nodes.giveFlow(old);
     return result;
   }
 
@@ -174,9 +175,13 @@ export class LpmTrieMap extends BpfMap {
     return flags <= UpdateFlag.BPF_EXIST && this.memory.view.getUint32(key, true) <= this.maxPrefix;
   }
 
+  private freeReplaced(): void {
+    for (let old = this.replaced.pop(); old !== undefined; old = this.replaced.pop()) this.nodes.giveNow(old);
+  }
+
   private dropUnused(result: number, elem: number): void {
     if (result !== 0) this.nodes.giveNow(elem);
-    for (const old of this.replaced.splice(0)) this.nodes.giveNow(old);
+    this.freeReplaced();
   }
 
   /** What is done under the lock; elements that are no longer wanted are in `replaced` afterwards. */
@@ -211,7 +216,7 @@ export class LpmTrieMap extends BpfMap {
     if (busy !== 0) return busy;
     const result = this.remove(key);
     this.lock.unlock();
-    for (const old of this.replaced.splice(0)) this.nodes.giveNow(old);
+    this.freeReplaced();
     return result;
   }
 
@@ -226,7 +231,8 @@ export class LpmTrieMap extends BpfMap {
     if (busy !== 0) return busy;
     const result = this.remove(key);
     this.lock.unlock();
-    for (const old of this.replaced.splice(0)) yield* this.nodes.giveFlow(old);
+    for (let old = this.replaced.pop(); old !== undefined; old = this.replaced.pop())
+      yield* this.nodes.giveFlow(old);
     return result;
   }
 
