@@ -2,6 +2,7 @@
  * Arithmetic and moves (`check_alu_op`, `adjust_reg_min_max_vals` of Linux 6.18, kernel/bpf/verifier.c): which operands
  * may meet, what the result is known to be, and which registers stay linked.
  */
+import { MapType } from '../abi/map-types.js';
 import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import { operatorText } from './alu-text.js';
@@ -83,10 +84,23 @@ function checkMoveImm(v: Verifier, insn: Insn): void {
   markKnown(reg, high, insn.imm);
 }
 
+/** Into an arena, and out of it; that the immediate is one of the two was checked before. */
+function castAddressSpace(v: Verifier, insn: Insn): void {
+  if (!v.usedMaps.some(({ type }) => type === MapType.arena)) {
+    v.invalid('addr_space_cast insn can only be used in a program that has an associated arena');
+  }
+  checkSrc(v, insn.src);
+  checkDst(v, insn.dst);
+  const dst = v.reg(insn.dst);
+  markUnknown(dst);
+  if (insn.imm === 1) dst.type = PTR_TO_ARENA;
+}
+
 function checkMove(v: Verifier, insn: Insn): void {
   const is64 = C.bpfClass(insn.code) === C.BPF_ALU64;
   if (is64 && insn.off === C.BPF_ADDR_SPACE_CAST) {
-    v.invalid('addr_space_cast insn can only be used in a program that has an associated arena');
+    castAddressSpace(v, insn);
+    return;
   }
   checkSrc(v, insn.src);
   checkDst(v, insn.dst);

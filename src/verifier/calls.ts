@@ -6,6 +6,7 @@
 import type { Insn } from '../isa/insn.js';
 import { callsBackAsleep, isAsyncCallbackCall } from './callback-kinds.js';
 import type { FuncArg, Verifier } from './context.js';
+import { checkDynptrArg } from './dynptr/args.js';
 import { ERRNO } from './errno.js';
 import { prepareArgs } from './func-args.js';
 import { checkBtfIdArg } from './helper-args.js';
@@ -20,6 +21,7 @@ import {
   isPacketSlice,
   mayBeNull,
   PTR_MAYBE_NULL,
+  PTR_TO_ARENA,
   PTR_TO_CTX,
   PTR_TO_STACK,
   PTR_UNTRUSTED,
@@ -78,7 +80,17 @@ function checkArg(v: Verifier, arg: FuncArg, i: number): void {
     checkFuncArgOffset(v, reg, regno, false);
     return;
   }
+  if (arg.kind === 'arena') {
+    if (reg.type !== PTR_TO_ARENA && reg.type !== SCALAR_VALUE) {
+      v.invalid(`R${regno} is not a pointer to arena or scalar.`);
+    }
+    return;
+  }
   checkFuncArgOffset(v, reg, regno, false);
+  if (arg.kind === 'dynptr') {
+    checkDynptrArg(v, regno, v.insnIdx, { uninit: false, readOnly: true, type: 0 });
+    return;
+  }
   if (arg.kind === 'ctx') {
     if (reg.type !== PTR_TO_CTX) v.invalid(`arg#${i} expects pointer to ctx`);
     return;

@@ -38,7 +38,7 @@ import { Rejection, Unsupported } from './verdict.js';
 
 /** An argument of a function as its BTF describes it. */
 export interface FuncArg {
-  readonly kind: 'scalar' | 'ctx' | 'mem' | 'btf';
+  readonly kind: 'scalar' | 'ctx' | 'mem' | 'btf' | 'dynptr' | 'arena';
   /** Flags of the pointer's type. */
   readonly flags: number;
   readonly memSize: number;

@@ -12,6 +12,7 @@ import { kernelBtf } from './btf/kernel-types.js';
 import { markBtfPointer } from './btf/trust.js';
 import { checkFuncCall, leaveFunction } from './calls.js';
 import type { Verifier } from './context.js';
+import { DYNPTR_LOCAL, markDynptrReg } from './dynptr/slots.js';
 import { ERRNO } from './errno.js';
 import { prepareArgs } from './func-args.js';
 import { checkHelperCall } from './helper-call.js';
@@ -73,8 +74,13 @@ function enterGlobal(v: Verifier, index: number): void {
   }
   args.forEach((arg, i) => {
     const reg = v.reg(i + 1);
-    if (arg.kind === 'scalar') {
+    // An arena's pointer, or a number: either way nothing is known.
+    if (arg.kind === 'scalar' || arg.kind === 'arena') {
       markUnknown(reg);
+      return;
+    }
+    if (arg.kind === 'dynptr') {
+      markDynptrReg(reg, DYNPTR_LOCAL, true, v.newId());
       return;
     }
     markKnownZero(reg);

@@ -94,7 +94,7 @@ class ArgReader {
     }
     if (isDynptr(plain(btf, pointee))) {
       if (tags.length > 0) invalidTags();
-      v.unsupported('dynptr');
+      return { kind: 'dynptr', flags: 0, memSize: 0 };
     }
     if (tags.includes('trusted')) {
       if (tags.includes('nonnull')) invalidTags();
@@ -102,7 +102,12 @@ class ArgReader {
       return { kind: 'btf', flags, memSize: 0, btfId: this.#kernelType(pointee, i) };
     }
     if (tags.includes('untrusted')) return this.#readUntrusted(pointee, i, tags);
-    if (tags.includes('arena')) v.unsupported('arena');
+    if (tags.includes('arena')) {
+      if (tags.some((tag) => tag !== 'arena')) {
+        v.invalid(`arg#${i} arena cannot be combined with any other tags`);
+      }
+      return { kind: 'arena', flags: 0, memSize: 0 };
+    }
     if (!this.#subprog.isGlobal) v.reject(ERRNO.EINVAL);
     if (tags.includes('nullable')) invalidTags();
     const memSize = this.#sizeOf(pointee);

@@ -1,4 +1,5 @@
 /** `LD_IMM64` of every source, and the legacy packet loads `LD_ABS` and `LD_IND` (Linux 6.18, kernel/bpf/verifier.c). */
+import { MapType } from '../abi/map-types.js';
 import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import { forkAbnormalReturn } from './calls.js';
@@ -42,6 +43,10 @@ export function checkLdImm(v: Verifier, insn: Insn): void {
   const aux = v.aux.of(v.insnIdx);
   dst.map = v.usedMaps[aux.mapIndex]!;
   if (insn.src === C.BPF_PSEUDO_MAP_VALUE || insn.src === C.BPF_PSEUDO_MAP_IDX_VALUE) {
+    if (dst.map.type === MapType.arena) {
+      markUnknown(dst);
+      return;
+    }
     dst.type = PTR_TO_MAP_VALUE;
     dst.off = aux.mapOff;
   } else {

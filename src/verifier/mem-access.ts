@@ -383,6 +383,9 @@ function mayBeAtomic(type: number): boolean {
   return type !== PTR_TO_CTX && !isPacketPointer(type) && type !== PTR_TO_FLOW_KEYS && !isSocketPointer(type);
 }
 
+/** What the JIT makes a loop of, and so cannot in an arena (`bpf_jit_supports_insn` on x86-64). */
+const FETCHING_BITWISE = new Set([C.BPF_AND | C.BPF_FETCH, C.BPF_OR | C.BPF_FETCH, C.BPF_XOR | C.BPF_FETCH]);
+
 export function checkAtomic(v: Verifier, insn: Insn): void {
   switch (insn.imm) {
     case C.BPF_ADD:
@@ -421,7 +424,7 @@ function checkAtomicUpdate(v: Verifier, insn: Insn): void {
   checkSrc(v, insn.dst);
   if (insn.imm === C.BPF_CMPXCHG) checkSrc(v, 0);
   const target = v.reg(insn.dst);
-  if (!mayBeAtomic(target.type)) {
+  if (!mayBeAtomic(target.type) || (target.type === PTR_TO_ARENA && FETCHING_BITWISE.has(insn.imm))) {
     v.denied(`BPF_ATOMIC stores into R${insn.dst} ${regTypeText(target.type)} is not allowed`);
   }
   let loadReg = -1;
@@ -432,6 +435,6 @@ function checkAtomicUpdate(v: Verifier, insn: Insn): void {
   }
   checkMemAccess(v, v.insnIdx, insn.dst, insn.off, size, false, -1, true, false);
   if (loadReg >= 0) checkMemAccess(v, v.insnIdx, insn.dst, insn.off, size, false, loadReg, true, false);
-  if (v.reg(insn.dst).type === PTR_TO_ARENA) v.unsupported('arena');
+  if (v.reg(insn.dst).type === PTR_TO_ARENA) saveAuxType(v, PTR_TO_ARENA, false);
   checkMemAccess(v, v.insnIdx, insn.dst, insn.off, size, true, -1, true, false);
 }

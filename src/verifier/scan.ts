@@ -84,5 +84,7 @@ function checkCompatible(v: Verifier, map: MapView): void {
   if (isStorage && v.usedMaps.some(({ type }) => type === map.type)) {
     v.reject(ERRNO.EBUSY, 'only one cgroup storage of each type is allowed');
   }
-  if (map.type === MapType.arena) v.unsupported('arena');
+  if (map.type === MapType.arena && v.usedMaps.some(({ type }) => type === MapType.arena)) {
+    v.reject(ERRNO.EBUSY, 'Only one arena per program');
+  }
 }
