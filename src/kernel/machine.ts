@@ -67,6 +67,8 @@ export interface MachineOptions {
   readonly interleaved?: boolean;
   /** Whether locks are validated, and whether that goes on after the first report; default `once`. */
   readonly lockdep?: LockdepMode;
+  /** Pages of 4 KiB that the kernel's own allocators have; default 4 GiB of them. */
+  readonly memoryPages?: number;
   /** The periodic tick runs: equal tasks take turns, CPUs are balanced; default false. */
   readonly tick?: boolean;
   /** Interrupt handlers run in threads without RT too; default false. */
@@ -170,7 +172,13 @@ export class Machine implements MapHost {
     this.rcu = new Rcu(sched, executor, this.irq);
     this.rcuTasksTrace = new RcuTasksTrace(sched, executor, this.irq);
     this.workqueue = new WorkQueue(sched);
-    this.mm = new Mm(sched, this.locks, this.irq, this);
+    this.mm = new Mm(
+      sched,
+      this.locks,
+      this.irq,
+      this,
+      options.memoryPages === undefined ? {} : { pages: options.memoryPages },
+    );
     if (options.tick === true) this.tick.start();
     this.instrumentation = new Instrumentation(this.sched);
     this.host = new Task(options.task ?? DEFAULT_TASK);

@@ -122,6 +122,18 @@ export class IrqLine {
     if (!this.masked) this.send();
   }
 
+  /** Raises it at a simulated time; `device` is what the device does then. */
+  raiseAt(timeNs: number, device: () => void): void {
+    const { executor, sched, interrupt } = this.host;
+    const here = this;
+    function* body(): Flow<void> {
+      device();
+      if (here.masked) here.pending = true;
+      else yield* here.handle();
+    }
+    executor.at(timeNs, sched.cpus[this.cpu]!, interrupt(this.request.name, body));
+  }
+
   private send(): void {
     const { executor, sched, interrupt } = this.host;
     executor.raise(
