@@ -23,6 +23,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   cfg: { summary: "draw a program's control flow", load: () => import('./cfg.js') },
   verify: { summary: 'judge programs as the kernel would', load: () => import('./verify.js') },
   run: { summary: 'run a program on given input', load: () => import('./run.js') },
+  sim: { summary: 'run a scenario in a simulated kernel', load: () => import('./sim.js') },
   demo: { summary: 'a short tour on a committed program', load: () => import('./demo.js') },
   conformance: {
     summary: 'plugin of the public bpf_conformance suite',
@@ -37,6 +38,7 @@ Examples:
   bpflab verify prog.o               would the kernel load it
   bpflab run prog.o --pcap in.pcap   run its XDP program on every packet
   bpflab run --raw b7000000070000009500000000000000
+  bpflab sim prog.o --events scenario.json   programs attached, events, the kernel's log
 
 Exit codes: 0 done, 1 the program or input was refused or faulted, 2 wrong usage.`;
 

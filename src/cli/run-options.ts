@@ -4,6 +4,7 @@
  */
 import { InvalidArgumentError } from 'commander';
 import { type ProgType, progTypeByName } from '../abi/prog-types.js';
+import { kernelProfileNames } from '../kernel/profile.js';
 import { UsageError } from './errors.js';
 import type { TargetOptions } from './target.js';
 
@@ -18,6 +19,7 @@ export interface RunOptions extends TargetOptions {
   readonly ctxOut?: string;
   readonly repeat?: number;
   readonly cpus?: number;
+  readonly kernel?: string;
   readonly seed?: number;
   readonly fuel?: number;
   readonly raw?: string;
@@ -79,6 +81,12 @@ export function cpuCount(text: string): number {
   const count = positive(text);
   if (count > 64) throw new InvalidArgumentError('There can be 1 to 64 CPUs.');
   return count;
+}
+
+/** Name of a kernel that can be simulated. */
+export function kernelName(name: string): string {
+  if (kernelProfileNames().includes(name)) return name;
+  throw new InvalidArgumentError(`There are: ${kernelProfileNames().join(', ')}.`);
 }
 
 export function progType(name: string): ProgType {

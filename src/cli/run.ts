@@ -31,6 +31,7 @@ import {
   checkTogether,
   cpuCount,
   hexBytes,
+  kernelName,
   positive,
   progType,
   type RunOptions,
@@ -66,6 +67,7 @@ export function configure(command: Command): void {
     .option('--ctx-in <file>', 'context as bytes')
     .option('--ctx-out <file>', 'write the context as the program left it (as bytes)')
     .option('--repeat <n>', 'run so often on the same packet and context', repeatCount)
+    .option('--kernel <profile>', 'kernel to simulate, e.g. 5.7-rt (default 6.18)', kernelName)
     .option('--cpus <n>', 'CPUs of the simulated machine, 1 to 64 (default 4)', cpuCount)
     .option('--seed <n>', 'seed of random numbers (default 1)', positive)
     .option('--fuel <n>', 'instructions that a run may execute (default 100 million)', positive)
@@ -101,6 +103,7 @@ function load(file: string, options: RunOptions): { lab: Lab; name: string } {
   const loadable = relocateObject(object, { ...target, programs: [name, ...tailCallTargets(object, name)] });
   const lab = loadLab(loadable, {
     ...(target.targetBtf === undefined ? {} : { btf: target.targetBtf }),
+    ...(options.kernel === undefined ? {} : { profile: options.kernel }),
     ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     ...(options.type === undefined ? {} : { progTypes: { [name]: options.type } }),

@@ -48,3 +48,9 @@ export class KernelProfileError extends KernelError {}
  * lock), `SIM_WOULD_WAIT` (something had to wait where nothing else can run), `SIM_STEPS` (more steps than were allowed).
  */
 export class SimulationError extends KernelError {}
+
+/**
+ * A scenario that is no scenario: `SCENARIO_JSON`, `SCENARIO_TYPE`, `SCENARIO_VALUE`, `SCENARIO_KEY` (missing or unknown),
+ * `SCENARIO_NAME` (of something that is not there). The message begins with the place in the data.
+ */
+export class ScenarioError extends KernelError {}

@@ -50,6 +50,15 @@ export interface CallOptions extends Where {
   readonly body?: () => Flow<number>;
 }
 
+/** Where and when a frame arrives that nobody waits for. */
+export interface ArrivalOptions {
+  readonly device?: string;
+  readonly cpu?: number;
+  /** Nanoseconds since boot; default at once. */
+  readonly atNs?: number;
+  readonly done?: (result: PacketResult) => void;
+}
+
 const ARRIVAL = waitable('a frame to be received');
 /** Numbers of tasks that nobody has numbered. */
 const FIRST_PID = 2000;
@@ -196,17 +205,12 @@ export class Kernel extends Machine {
     return result!;
   }
 
-  /** A frame arrives; nobody waits for what becomes of it. */
-  packetArrives(
-    frame: Uint8Array,
-    options: {
-      readonly device?: string;
-      readonly cpu?: number;
-      readonly done?: (result: PacketResult) => void;
-    },
-  ): void {
-    const device = this.netDevices.get(options.device ?? 'eth0');
-    this.rx.arrive(options.cpu ?? this.sched.here.id, device, frame, options.done ?? (() => {}));
+  /** A frame arrives, now or at a simulated time; nobody waits for what becomes of it. */
+  packetArrives(frame: Uint8Array, options: ArrivalOptions): void {
+    const { device = 'eth0', cpu = this.sched.here.id, done = () => {}, atNs } = options;
+    const netDevice = this.netDevices.get(device);
+    if (atNs === undefined) this.rx.arrive(cpu, netDevice, frame, done);
+    else this.rx.arriveAt(atNs, cpu, netDevice, frame, done);
   }
 
   /** A frame is sent. */

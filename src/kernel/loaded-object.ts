@@ -196,7 +196,7 @@ export function loadObject<K extends LoadingKernel>(
 }
 
 /** Little-endian bytes of a number; bytes as they are. */
-function bytesOf(data: MapData, size: number): Uint8Array {
+export function bytesOf(data: MapData, size: number): Uint8Array {
   if (data instanceof Uint8Array) return data;
   const bytes = new Uint8Array(size);
   let rest = BigInt.asUintN(64, BigInt(data));

@@ -158,7 +158,7 @@ function eventText(event: object): string {
     .join(' ');
 }
 
-function recordText(record: OutputRecord): string {
+export function recordText(record: OutputRecord): string {
   const cpu = record.cpu === undefined ? '' : ` cpu${record.cpu}`;
   return `${record.map}${cpu} ${bytesText(record.data)}`;
 }

@@ -3,11 +3,13 @@
  * Each begins in the context that the current CPU is in; where Linux enters another one for the event, the flow does.
  */
 import { AttachType } from '../../abi/attach-types.js';
+import { ProgType } from '../../abi/prog-types.js';
 import type { BpfProg } from '../bpf/prog.js';
+import { pin, unpin } from '../bpf/recursion.js';
 import type { Cgroups } from '../cgroup/attach.js';
-import type { NetDevice, NetDevices, PacketResult } from '../net/attach-device.js';
+import { checkFrame, type NetDevice, type NetDevices, type PacketResult } from '../net/attach-device.js';
 import { type NetHooks, type TriggerInput, type TriggerResult, triggeredIn } from '../net/attach-hooks.js';
-import type { Flow } from '../sched/flow.js';
+import { type Flow, point } from '../sched/flow.js';
 import type { Tracing } from '../trace/bpf-trace.js';
 import { fullEventName } from '../trace/event-names.js';
 import { firePoint, inFunction, type ProbeArg } from '../trace/probes.js';
@@ -36,6 +38,7 @@ export interface EventParts {
   readonly hooks: NetHooks;
 }
 
+const BETWEEN_RUNS = point('between two test runs');
 const AF_INET = 2;
 const SOCK_STREAM = 1;
 const IPPROTO_TCP = 6;
@@ -102,6 +105,31 @@ export class Events {
     const result = yield* this.parts.devices.transmit(device, frame);
     yield* softirq.enable();
     return result;
+  }
+
+  /** BPF_PROG_TEST_RUN by the current task: the task is pinned, and may move only between two runs. */
+  *testRun(prog: BpfProg, input: TriggerInput, repeat: number): Flow<number> {
+    const { tracing, devices } = this.parts;
+    const { sched } = tracing.kernel;
+    const device = devices.get('lo');
+    const frame = input.data ?? new Uint8Array(0);
+    let retval = 0;
+    for (let i = 0; i < repeat; i++) {
+      if (i > 0) yield* sched.point(BETWEEN_RUNS);
+      sched.current.rcuDepth++;
+      pin(sched, 'bpf_test_run');
+      if (prog.type === ProgType.xdp || prog.type === ProgType.sched_cls) {
+        checkFrame(frame);
+        const run =
+          prog.type === ProgType.xdp
+            ? devices.runXdp(prog, device, frame)
+            : devices.runTc([prog], device, 'ingress', frame);
+        retval = (yield* run).retval ?? 0;
+      } else retval = (yield* this.parts.hooks.trigger(prog, input)).retval;
+      unpin(sched);
+      sched.current.rcuDepth--;
+    }
+    return retval;
   }
 
   /** An event of a program that has no event of its own here (`NetHooks`); in the softirq's stead softirqs are off. */

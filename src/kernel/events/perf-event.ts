@@ -98,21 +98,25 @@ export class PerfEvents {
 
   /** The next of the samples that come by themselves, until the event is closed. */
   private arm(event: PerfEvent, freq: number): void {
-    const { executor, sched, irq } = this.tracing.kernel;
+    const { sched } = this.tracing.kernel;
     const cpu = sched.cpus[event.attr.cpu]!;
-    const here = this;
-    function* body(): Flow<void> {
-      if (event.link === undefined) return;
-      here.arm(event, freq);
-      yield* here.overflow(event, {});
-    }
+    const now = cpu === sched.here ? sched.clock.nanos : cpu.timeNs;
+    const again = (): void => {
+      if (event.link !== undefined) this.arm(event, freq);
+    };
+    this.raiseAt(now + Math.round(NS_PER_SECOND / freq), event, {}, again, true);
+  }
+
+  /** An overflow at a simulated time; not for events that come inline. `background`: nothing waits for it. */
+  raiseAt(timeNs: number, event: PerfEvent, sample: PerfSample, done: () => void, background = false): void {
+    const { executor, sched, irq } = this.tracing.kernel;
     const name = event.via === 'nmi' ? 'perf_event_nmi_handler' : 'perf_swevent_hrtimer';
+    const body = (): Flow<void> => this.whole(event, sample, done);
     const interrupt =
       event.via === 'nmi'
         ? { kind: 'nmi' as const, name, flow: () => irq.nmiFlow(name, body) }
         : irq.interrupt(name, body);
-    const now = cpu === sched.here ? sched.clock.nanos : cpu.timeNs;
-    executor.at(now + Math.round(NS_PER_SECOND / freq), cpu, interrupt, () => false);
+    executor.at(timeNs, sched.cpus[event.attr.cpu]!, interrupt, background ? () => false : undefined);
   }
 
   /** Events of a CPU that come in the same way, or by name. */
@@ -130,7 +134,7 @@ export class PerfEvents {
   }
 
   private *whole(event: PerfEvent, sample: PerfSample, done: () => void): Flow<void> {
-    yield* this.overflow(event, sample);
+    if (event.link !== undefined) yield* this.overflow(event, sample);
     done();
   }
 

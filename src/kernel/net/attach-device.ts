@@ -103,13 +103,11 @@ export class NetDevices {
     let data = frame;
     let last: PacketResult = { verdict: 'pass', hook: 'none', retval: undefined, data };
     if (device.xdp !== undefined) {
-      const { xdp, net } = this.fillXdp(device, device.xdp, data);
-      const { r0 } = yield* runProgFlow(this.kernel, device.xdp, { args: [xdp.context.address], net });
-      last = this.afterXdp(xdp, net, r0);
+      last = yield* this.runXdp(device.xdp, device, data);
       if (last.verdict !== 'pass') return counted(device, last);
       data = last.data;
     }
-    if (device.ingress.length > 0) last = yield* this.tc(device, 'ingress', data);
+    if (device.ingress.length > 0) last = yield* this.runTc(device.ingress, device, 'ingress', data);
     return counted(device, last);
   }
 
@@ -129,18 +127,31 @@ export class NetDevices {
   /** A frame goes out (`__dev_queue_xmit`), in the context of the task that sends it, its softirqs off. */
   *transmit(device: NetDevice, frame: Uint8Array): Flow<PacketResult> {
     checkFrame(frame);
-    if (device.egress.length > 0) return yield* this.tc(device, 'egress', frame);
+    if (device.egress.length > 0) return yield* this.runTc(device.egress, device, 'egress', frame);
     return { verdict: 'pass', hook: 'none', retval: undefined, data: frame };
   }
 
-  private *tc(device: NetDevice, hook: 'ingress' | 'egress', frame: Uint8Array): Flow<PacketResult> {
+  /** One XDP program on a frame. */
+  *runXdp(prog: BpfProg, device: NetDevice, frame: Uint8Array): Flow<PacketResult> {
+    const { xdp, net } = this.fillXdp(device, prog, frame);
+    const { r0 } = yield* runProgFlow(this.kernel, prog, { args: [xdp.context.address], net });
+    return this.afterXdp(xdp, net, r0);
+  }
+
+  /** tc programs on a frame, one after the other. */
+  *runTc(
+    progs: readonly BpfProg[],
+    device: NetDevice,
+    hook: 'ingress' | 'egress',
+    frame: Uint8Array,
+  ): Flow<PacketResult> {
     const { kernel } = this;
     const skb = this.skbs.take();
     fillSkb(skb, frame, { device, outgoing: hook === 'egress' });
     const net: RunPacket = { skb };
     let retval: number = TC_ACT_UNSPEC;
     kernel.sched.current.rcuDepth++;
-    for (const prog of [...device[hook]]) {
+    for (const prog of [...progs]) {
       skb.pointers.show(prog.verified);
       skb.sync();
       net.redirect = undefined;
@@ -220,7 +231,7 @@ function tcVerdict(action: number): PacketResult['verdict'] {
   return TAKEN.includes(action) ? 'stolen' : 'pass';
 }
 
-function checkFrame(frame: Uint8Array): void {
+export function checkFrame(frame: Uint8Array): void {
   if (frame.length >= ETH_HLEN && frame.length <= MAX_LINEAR) return;
   throw SyscallError.of('EINVAL', `a packet has ${ETH_HLEN} to ${MAX_LINEAR} bytes, not ${frame.length}`);
 }

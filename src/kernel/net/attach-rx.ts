@@ -42,6 +42,19 @@ export class NetRx {
     this.line(cpu).raise();
   }
 
+  /** The same at a simulated time. */
+  arriveAt(
+    timeNs: number,
+    cpu: number,
+    device: NetDevice,
+    frame: Uint8Array,
+    done: (result: PacketResult) => void,
+  ): void {
+    this.line(cpu).raiseAt(timeNs, () => {
+      this.backlog[cpu]!.push({ device, frame, done });
+    });
+  }
+
   private line(cpu: number): IrqLine {
     const { irq } = this.kernel;
     let line = this.lines[cpu];

@@ -14,6 +14,7 @@ import { dynptrHelpers } from './dynptr.js';
 import { kptrHelpers } from './kptr.js';
 import { lircHelpers } from './lirc.js';
 import { mapHelpers } from './map.js';
+import { mapFlowHelpers } from './map-flow.js';
 import { msgHelpers } from './msg.js';
 import { outputHelpers } from './output.js';
 import { printHelpers } from './print.js';
@@ -86,6 +87,7 @@ export function helperResolver(kernel: Machine, maps: () => MapCommands): Helper
     ...msgHelpers(kernel),
     ...lircHelpers(kernel),
     ...syscallHelpers(kernel, maps),
+    ...(kernel.sched.interleaved ? mapFlowHelpers(kernel) : {}),
   };
   const made = new Map<ProgType, HelperTable>();
   const tableOf = (type: ProgType): HelperTable => {

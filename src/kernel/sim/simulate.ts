@@ -1,0 +1,236 @@
+/**
+ * Runs a scenario: each of its tasks does its events in order, each not before its time; frames and samples that no task
+ * causes come by themselves. What the events' programs do to each other is what is to be seen. The same scenario gives the
+ * same result, byte for byte.
+ */
+
+import { ProgType } from '../../abi/prog-types.js';
+import { BpflabError } from '../../errors.js';
+import type { Btf } from '../../object/btf/btf.js';
+import type { LoadableObject } from '../../object/types.js';
+import { ScenarioError, SimulationError, UnsupportedError } from '../errors.js';
+import { Kernel } from '../kernel.js';
+import { bytesOf, type LoadedObject } from '../loaded-object.js';
+import type { Flow } from '../sched/flow.js';
+import type { Task } from '../sched/task.js';
+import type { ActionSpec } from './action-spec.js';
+import { Actions, sampleOf } from './actions.js';
+import { type EventResult, gather, type SimResult } from './result.js';
+import type { EventSpec, Scenario } from './scenario.js';
+
+export interface SimulateOptions {
+  /** Types of the kernel that the object was relocated for. */
+  readonly btf?: Btf;
+}
+
+/** A scenario under way. */
+export interface Simulated {
+  readonly result: SimResult;
+  readonly loaded: LoadedObject<Kernel>;
+}
+
+/** Events kept in the result. */
+const MAX_RESULTS = 100_000;
+/** Types whose programs say of themselves nothing of what they are to be attached to. */
+const ALONE: readonly ProgType[] = [ProgType.xdp, ProgType.sched_cls, ProgType.perf_event];
+/** First pid of tasks that have none. */
+const FIRST_PID = 2000;
+
+/**
+ * Loads the object into a kernel of the scenario's, attaches, and lets everything happen. Throws `ScenarioError` for names
+ * and values that do not fit the object, what loading throws for the object itself. A deadlock is a result.
+ */
+export function simulate(
+  object: LoadableObject,
+  scenario: Scenario,
+  options: SimulateOptions = {},
+): Simulated {
+  return new Simulation(object, scenario, options).run();
+}
+
+class Simulation {
+  private readonly kernel: Kernel;
+  private readonly loaded: LoadedObject<Kernel>;
+  private readonly actions: Actions;
+  private readonly results: EventResult[] = [];
+  private readonly startNs: number;
+  private pids = FIRST_PID;
+
+  constructor(
+    object: LoadableObject,
+    private readonly scenario: Scenario,
+    { btf }: SimulateOptions,
+  ) {
+    const { cpus, profile, seed, interleaved, verify } = scenario;
+    this.kernel = new Kernel({ cpus, profile, seed, interleaved, verify, ...(btf !== undefined && { btf }) });
+    this.loaded = this.kernel.load(object);
+    this.actions = new Actions(this.kernel, this.loaded);
+    this.startNs = this.kernel.sched.clock.nanos;
+  }
+
+  run(): Simulated {
+    const { kernel, scenario, loaded } = this;
+    this.prepare();
+    this.plan();
+    const deadlock = this.settle();
+    const timeNs = Math.max(...kernel.sched.cpus.map((cpu) => cpu.timeNs), kernel.clock.nanos) - this.startNs;
+    const head = { seed: scenario.seed, timeNs, ...(deadlock !== undefined && { deadlock }) };
+    return { result: gather(kernel, loaded, this.results, head), loaded };
+  }
+
+  /** What is there before anything happens: devices, functions, values of maps, what is attached. */
+  private prepare(): void {
+    const { kernel, scenario, actions } = this;
+    for (const name of scenario.functions) kernel.declareFunction(name);
+    for (const name of scenario.devices) if (name !== 'lo' && name !== 'eth0') kernel.netDevices.add(name);
+    for (const { map: name, entries, path } of scenario.maps) {
+      const map = actions.map(name, path);
+      for (const [i, { key, value }] of entries.entries()) {
+        const keyBytes = bytesOf(key, map.keySize);
+        const valueBytes = bytesOf(value, map.syscallValueSize);
+        within(`${path}[${i}]`, () => {
+          const errno = kernel.bpf.mapUpdate(map, keyBytes, valueBytes);
+          if (errno < 0) throw new ScenarioError('SCENARIO_VALUE', `the map answers ${errno}`);
+        });
+      }
+    }
+    for (const [i, { action }] of scenario.events.entries()) actions.check(action, `events[${i}]`);
+    if (scenario.attach === undefined) this.attachAll();
+    for (const { prog, to, path } of scenario.attach ?? []) {
+      within(path, () => kernel.attach(actions.prog(prog, `${path}.prog`), to));
+    }
+  }
+
+  /**
+   * As libbpf's skeletons do: every program whose section says where it belongs; and those that want a device, a control
+   * group or an event, where only one program does.
+   */
+  private attachAll(): void {
+    const { programs } = this.loaded.object;
+    for (const { name, autoload, section, type } of programs) {
+      const alone = !ALONE.includes(type) || programs.filter((other) => other.type === type).length === 1;
+      if (!autoload || section === '' || !alone) continue;
+      try {
+        this.loaded.attach(name);
+      } catch (error) {
+        if (!(error instanceof UnsupportedError) || error.code !== 'UNSUPPORTED_ATTACH') throw error;
+      }
+    }
+  }
+
+  /** Gives each actor its events. */
+  private plan(): void {
+    const actors = new Map<string, EventSpec[]>();
+    for (const event of this.scenario.events) {
+      if (event.task === undefined && this.comesByItself(event)) continue;
+      const key = event.task ?? `cpu${event.cpu ?? 0}`;
+      actors.set(key, [...(actors.get(key) ?? []), event]);
+    }
+    for (const [name, events] of actors) this.spawn(name, events);
+  }
+
+  private spawn(name: string, events: readonly EventSpec[]): void {
+    const { kernel, scenario } = this;
+    const spec = scenario.tasks.find((task) => task.name === name);
+    const pid = spec?.attr.pid ?? this.freePid();
+    const own = spec === undefined ? { comm: 'bpflab', affinity: [events[0]!.cpu ?? 0] } : spec.attr;
+    const attr = { tgid: pid, uid: 0, gid: 0, comm: name, ...own, pid };
+    const task: Task = kernel.sched.spawn(attr, () => this.perform(events));
+    if (spec === undefined) return;
+    for (const [i, filter] of spec.seccomp.entries()) {
+      within(`tasks.${name}.seccomp[${i}]`, () => kernel.seccomp(task, filter));
+    }
+    if (spec.cgroup !== undefined) {
+      const path = spec.cgroup;
+      within(`tasks.${name}.cgroup`, () => kernel.cgroups.join(task, kernel.cgroups.make(path)));
+    }
+  }
+
+  private freePid(): number {
+    while (this.scenario.tasks.some(({ attr }) => attr.pid === this.pids)) this.pids++;
+    return this.pids++;
+  }
+
+  /** What a task does. */
+  private *perform(events: readonly EventSpec[]): Flow<void> {
+    for (const { at, repeat, every, action, path, cpu } of events) {
+      for (let i = 0; i < repeat; i++) {
+        const due = this.startNs + at + i * every;
+        if (this.kernel.sched.clock.nanos < due) yield* this.actions.sleepUntil(due);
+        const result = yield* this.actions.perform(action, path, cpu);
+        this.note(path, action.kind, result);
+      }
+    }
+  }
+
+  /** Frames and samples that no task causes: hardware does. */
+  private comesByItself(event: EventSpec): boolean {
+    const { action, repeat, every, path } = event;
+    if (action.kind !== 'packet' && action.kind !== 'perf') return false;
+    const cpu = event.cpu ?? 0;
+    for (let i = 0; i < repeat; i++) {
+      const atNs = this.startNs + event.at + i * every;
+      if (action.kind === 'perf') this.sample(atNs, action, cpu, path);
+      else this.frames(atNs, action, cpu, path);
+    }
+    return true;
+  }
+
+  private frames(
+    atNs: number,
+    action: Extract<ActionSpec, { kind: 'packet' }>,
+    cpu: number,
+    path: string,
+  ): void {
+    for (const { frame, afterNs } of action.frames) {
+      this.actions.arrive({ device: action.device, cpu, atNs: atNs + afterNs }, frame, (result) =>
+        this.note(path, 'packet', result),
+      );
+    }
+  }
+
+  private sample(
+    atNs: number,
+    action: Extract<ActionSpec, { kind: 'perf' }>,
+    cpu: number,
+    path: string,
+  ): void {
+    const { perf } = this.kernel;
+    for (const event of this.actions.perfEvents(action, cpu, path)) {
+      if (event.via === 'inline') {
+        throw new ScenarioError('SCENARIO_VALUE', `${path}: ${event.attr.event} needs a task that causes it`);
+      }
+      perf.raiseAt(atNs, event, sampleOf(action), () => this.note(path, 'perf', 'overflowed'));
+    }
+  }
+
+  private note(event: string, kind: string, result: string | number): void {
+    const { sched } = this.kernel;
+    if (this.results.length === MAX_RESULTS) return;
+    const timeNs = sched.clock.nanos - this.startNs;
+    this.results.push({ event, kind, timeNs, cpu: sched.here.id, comm: sched.current.comm, result });
+  }
+
+  /** Lets it happen; a deadlock's account, where it ends in one. */
+  private settle(): string | undefined {
+    const { until } = this.scenario;
+    try {
+      this.kernel.executor.settle(until === undefined ? undefined : this.startNs + until);
+      return undefined;
+    } catch (error) {
+      if (error instanceof SimulationError) return error.detail;
+      throw error;
+    }
+  }
+}
+
+/** What goes wrong in a place of the scenario is the scenario's fault. */
+function within(path: string, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof ScenarioError && error.detail.startsWith(path)) throw error;
+    if (error instanceof BpflabError) throw new ScenarioError('SCENARIO_VALUE', `${path}: ${error.detail}`);
+    throw error;
+  }
+}
