@@ -89,6 +89,26 @@ const CALLS = [
   'r1 = P\nr2 = 1\ncall 153',
 ];
 
+const CAST_TYPES = ['task_struct', 'tcp_sock', 'sock', 'sk_buff', 'cgroup', 'int', 'cpumask_t', 'file'];
+
+/** Calls of kernel functions, by name; `T` is a type's id. */
+const KFUNC_CALLS = [
+  'r1 = P\nr2 = T\ncall bpf_rdonly_cast',
+  'r1 = P\nr2 = T\ncall bpf_rdonly_cast',
+  'call bpf_rcu_read_lock',
+  'call bpf_rcu_read_lock',
+  'call bpf_rcu_read_unlock',
+  'r1 = P\ncall bpf_task_acquire',
+  'r1 = P\ncall bpf_task_release',
+  'r1 = P\ncall bpf_cgroup_acquire',
+  'r1 = P\ncall bpf_cgroup_release',
+  'r1 = P\nr2 = 1\ncall bpf_cgroup_ancestor',
+  'r1 = P\ncall bpf_task_get_cgroup1\nr2 = 0',
+  'r1 = P\nr2 = r9\ncall bpf_task_under_cgroup',
+  'r1 = 1\ncall bpf_task_from_pid',
+  'r1 = 1\ncall bpf_cgroup_from_id',
+];
+
 class Walk {
   readonly #btf: Btf;
   readonly #rng: Rng;
@@ -164,8 +184,22 @@ class Walk {
     if (off < 32768) this.#lines.push(`*(${WORDS.get(size)} *)(${reg} + ${off}) = 1`);
   }
 
+  #kfuncCall(): string {
+    const rng = this.#rng;
+    const cast = rng.chance(0.8) ? rng.pick(CAST_TYPES) : 'nothing';
+    const type = this.#btf.findByName(cast) ?? rng.range(0, 3000);
+    return rng
+      .pick(KFUNC_CALLS)
+      .replace('T', `${type}`)
+      .replace(
+        /call (\w+)/,
+        (_, name: string) => `call kfunc ${name}#${this.#btf.findByName(name, 'func') ?? 1}`,
+      );
+  }
+
   #call(reg: string): void {
-    this.#lines.push(this.#rng.pick(CALLS).replaceAll('P', reg));
+    const text = this.#rng.chance(0.4) ? this.#kfuncCall() : this.#rng.pick(CALLS);
+    this.#lines.push(text.replaceAll('P', reg));
     if (!this.#rng.chance(0.5)) return;
     const dst = this.#rng.pick(KEEPERS);
     this.#lines.push(`${dst} = r0`);

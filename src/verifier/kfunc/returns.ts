@@ -190,11 +190,11 @@ function setMemory(v: Verifier, meta: KfuncMeta, r0: Reg): void {
 
 function setStruct(v: Verifier, meta: KfuncMeta, r0: Reg): void {
   const { btf, retPointee, name } = meta.kfunc;
-  let flag = PTR_TRUSTED;
+  let flag = 0;
   if (name === 'bpf_get_kmem_cache') flag = PTR_UNTRUSTED;
   else if (meta.has(KF.RCU_PROTECTED)) flag = MEM_RCU;
-  else if (meta.iter !== undefined && meta.has(KF.ITER_NEXT)) {
-    if ((iterReg(v.state, meta.iter).type & MEM_RCU) !== 0) flag = MEM_RCU;
+  if (meta.iter !== undefined && meta.has(KF.ITER_NEXT)) {
+    flag |= (iterReg(v.state, meta.iter).type & MEM_RCU) !== 0 ? MEM_RCU : PTR_TRUSTED;
   }
   setPointer(r0, PTR_TO_BTF_ID | flag, btf, retPointee);
 }
