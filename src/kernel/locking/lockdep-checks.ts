@@ -31,6 +31,9 @@ import {
 } from './lockdep-usage.js';
 
 export class LockdepChecks {
+  /** Orders that were reported and are no edges of the graph. */
+  readonly refused: { readonly from: number; readonly to: number; readonly place: string }[] = [];
+
   constructor(private readonly sched: Sched) {}
 
   /** `held`: what is held, the innermost last; `next`: what is to be taken. */
@@ -133,7 +136,10 @@ export class LockdepChecks {
     for (let i = held.length - 1; i >= 0 && held[i]!.irqContext === next.irqContext; i--) {
       const prev = held[i]!;
       const report = this.addEdge(prev, next);
-      if (report !== undefined) return report;
+      if (report !== undefined) {
+        this.refused.push({ from: prev.cls.index, to: next.cls.index, place: next.place });
+        return report;
+      }
       if (!prev.trylock) break;
     }
     return undefined;

@@ -3,20 +3,12 @@
  * Each step of a sequence of locks is checked once (`held-locks.ts`); after that it costs a comparison. Models
  * kernel/locking/lockdep.c (6.12 and 6.18).
  */
-import { HARDIRQ_MASK, NMI_MASK, SOFTIRQ_OFFSET } from '../sched/preempt.js';
+import { HARDIRQ_MASK, NMI_MASK, SOFTIRQ_MASK, SOFTIRQ_OFFSET } from '../sched/preempt.js';
 import type { Sched } from '../sched/sched.js';
 import type { Task } from '../sched/task.js';
 import { ChainNode, type HeldLocks, MAX_LOCK_DEPTH } from './held-locks.js';
 import { type DepMap, LockClass, LockKey, type LockType, waitTypeIn } from './lock-class.js';
-import {
-  HARDIRQS_OFF,
-  IN_HARDIRQ,
-  IN_SOFTIRQ,
-  KEY_STRIDE,
-  NESTED,
-  SOFTIRQS_OFF,
-  THREADABLE,
-} from './lock-flags.js';
+import { HARDIRQS_OFF, IN_HARDIRQ, IN_SOFTIRQ, NESTED, SOFTIRQS_OFF, THREADABLE } from './lock-flags.js';
 import { LockdepChecks } from './lockdep-checks.js';
 import {
   freedReport,
@@ -27,6 +19,9 @@ import {
 } from './lockdep-reports.js';
 import { type HeldView, heldLines, viewOf, viewsOf } from './lockdep-text.js';
 import { usageText } from './lockdep-usage.js';
+
+/** Any interrupt or BH-disabled section in `preempt_count`. */
+const ANY_CONTEXT = NMI_MASK | HARDIRQ_MASK | SOFTIRQ_MASK;
 
 /** `once`: off after the first report, as in Linux. */
 export type LockdepMode = 'off' | 'once' | 'always';
@@ -42,6 +37,8 @@ export interface LockOrderGraph {
   }[];
   /** By class index: `to` was taken while `from` was held, first at `place`. */
   readonly edges: readonly { readonly from: number; readonly to: number; readonly place: string }[];
+  /** Orders that were reported as wrong. */
+  readonly refused: readonly { readonly from: number; readonly to: number; readonly place: string }[];
 }
 
 export class Lockdep {
@@ -118,19 +115,24 @@ export class Lockdep {
     if (!this.on) return;
     const { here } = this.sched;
     const { current, preemptCount } = here;
-    const key = cls.index * KEY_STRIDE + how + this.circumstances();
-    if ((preemptCount & NMI_MASK) !== 0) {
-      this.acquireInNmi(viewOf(map, cls, place, key));
-      return;
-    }
+    let key = cls.firstKey + how;
+    if ((preemptCount & ANY_CONTEXT) !== 0 || current.softirqDisableCount !== 0) {
+      key += this.circumstances();
+      if ((preemptCount & NMI_MASK) !== 0) {
+        this.acquireInNmi(viewOf(map, cls, place, key));
+        return;
+      }
+    } else if (here.irqsDisabled) key += HARDIRQS_OFF;
     const { held } = current;
     const node = held.node ?? this.root;
     const next =
       node.lastKey === key
         ? node.lastNode
         : (node.child(key) ?? this.step(held, viewOf(map, cls, place, key)));
-    held.locks[held.depth] = map;
-    held.places[held.depth++] = place;
+    const { depth } = held;
+    held.locks[depth] = map;
+    held.places[depth] = place;
+    held.depth = depth + 1;
     held.node = next;
   }
 
@@ -139,7 +141,7 @@ export class Lockdep {
     if (!this.on) return;
     const { held } = this.sched.current;
     if (!held.locks.slice(0, held.depth).includes(nest)) {
-      const key = map.cls.index * KEY_STRIDE + how;
+      const key = map.cls.firstKey + how;
       this.emit(notNestedReport(this.sched.here, viewOf(map, map.cls, place, key), nest));
     } else this.acquire(map, place, how + NESTED);
   }
@@ -151,12 +153,10 @@ export class Lockdep {
     if ((here.preemptCount & NMI_MASK) !== 0) return;
     const { held } = here.current;
     const top = held.depth - 1;
-    if (held.locks[top] !== map || top < 0) {
-      this.releaseInner(held, map, place);
-      return;
-    }
-    held.depth = top;
-    held.node = held.node!.parent;
+    if (top >= 0 && held.locks[top] === map) {
+      held.depth = top;
+      held.node = held.node!.parent;
+    } else this.releaseInner(held, map, place);
   }
 
   /** Interrupts (`softirq`: softirqs) go on again; what is held is then held with them on. */
@@ -205,6 +205,7 @@ export class Lockdep {
       edges: this.classes.flatMap(({ after }) =>
         after.map(({ from, to, trace }) => ({ from: from.index, to: to.index, place: trace[0] ?? '' })),
       ),
+      refused: this.checks.refused,
     };
   }
 
