@@ -24,14 +24,7 @@ import type { StackLiveness } from './live-stack.js';
 import { VerifierLog } from './log.js';
 import { MapView } from './map-view.js';
 import { Reg } from './reg.js';
-import {
-  type FuncState,
-  type HistoryEntry,
-  type LinkedReg,
-  type SccVisit,
-  type StateNode,
-  VerifierState,
-} from './state.js';
+import { type FuncState, type HistoryEntry, type LinkedReg, type SccVisit, VerifierState } from './state.js';
 import type { Successors } from './successors.js';
 import type { VerifyRequest } from './types.js';
 import { Rejection, Unsupported } from './verdict.js';
@@ -145,7 +138,7 @@ export class Verifier {
   backedgeCount = 0;
 
   /** Remembered states by `(insn ^ callsite) % length`, most recent last. */
-  readonly explored = new Map<number, StateNode[]>();
+  readonly explored = new Map<number, VerifierState[]>();
   readonly sccVisits = new Map<string, SccVisit>();
 
   /** Registers and stack slots changed since the last state line of the log, a bit each. */

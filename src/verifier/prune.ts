@@ -21,7 +21,7 @@ import {
   propagatePrecision,
   updatePeak,
 } from './scc.js';
-import { frameInsnIdx, type StateNode, sameCallsites, shareState, type VerifierState } from './state.js';
+import { frameInsnIdx, sameCallsites, shareState, type VerifierState } from './state.js';
 import {
   EXACT,
   maybeLooping,
@@ -34,13 +34,13 @@ import {
 
 const MAX_HISTORY = 40;
 
-const NO_STATES: StateNode[] = [];
+const NO_STATES: VerifierState[] = [];
 
 function bucketIndex(v: Verifier, insn: number): number {
   return ((insn ^ v.state.frame.callsite) >>> 0) % v.insns.length;
 }
 
-const bucketOf = (v: Verifier, insn: number): StateNode[] =>
+const bucketOf = (v: Verifier, insn: number): VerifierState[] =>
   v.explored.get(bucketIndex(v, insn)) ?? NO_STATES;
 
 /** Registers and slots that are never read again are forgotten (`clean_verifier_state`). */
@@ -57,9 +57,9 @@ function cleanState(v: Verifier, state: VerifierState): void {
   });
 }
 
-function cleanLiveStates(v: Verifier, bucket: readonly StateNode[], insn: number): void {
+function cleanLiveStates(v: Verifier, bucket: readonly VerifierState[], insn: number): void {
   for (let i = bucket.length - 1; i >= 0; i--) {
-    const { state } = bucket[i]!;
+    const state = bucket[i]!;
     if (state.cleaned || state.branches !== 0 || state.insnIdx !== insn) continue;
     if (hasIncompleteMarks(state) || !sameCallsites(state, v.state)) continue;
     cleanState(v, state);
@@ -80,32 +80,32 @@ export function isStateVisited(v: Verifier, insn: number): boolean {
   const force = v.testStateFreq || forced || (cur.history?.count ?? 0) > MAX_HISTORY;
   let add =
     force || (v.jmpsProcessed - v.prevJmpsProcessed >= 2 && v.insnProcessed - v.prevInsnProcessed >= 8);
+  const rare = !force && !longSinceLast(v);
   const bucket = bucketOf(v, insn);
   cleanLiveStates(v, bucket, insn);
   let count = 0;
   // As in Linux, the last finished state's answer stays for the unfinished ones that follow it.
   let loop = false;
   for (let i = bucket.length - 1; i >= 0; i--) {
-    const node = bucket[i]!;
-    const { state } = node;
+    const state = bucket[i]!;
     count++;
     if (state.insnIdx !== insn) continue;
     let result = MISS;
     if (state.branches !== 0) {
-      result = compareUnfinished(v, state, insn);
-      if (result === MISS && !force && !longSinceLast(v)) add = false;
+      result = compareUnfinished(v, state, insn, forced);
+      if (result === MISS && rare) add = false;
     } else {
       loop = hasIncompleteMarks(state);
       if (statesEqual(v, state, cur, loop ? RANGE_WITHIN : NOT_EXACT)) result = HIT;
     }
     if (result !== MISS) {
-      node.hitCount++;
+      state.hitCount++;
       takeHit(v, state, insn, loop || result === HIT_LOOP);
       return true;
     }
-    if (add) node.missCount++;
+    if (add) state.missCount++;
     const patience = forced && state.branches > 0 ? 64 : 3;
-    if (node.missCount > node.hitCount * patience + patience) evict(v, bucket, i);
+    if (state.missCount > state.hitCount * patience + patience) evict(v, bucket, i);
   }
   if (v.maxStatesPerInsn < count) v.maxStatesPerInsn = count;
   if (add) remember(v, insn);
@@ -118,22 +118,25 @@ function longSinceLast(v: Verifier): boolean {
 }
 
 /** Against a state that this very path may have come from. */
-function compareUnfinished(v: Verifier, state: VerifierState, insn: number): number {
+function compareUnfinished(v: Verifier, state: VerifierState, insn: number, forced: boolean): number {
   const cur = v.state;
   const { frame } = state;
   if (frame.inAsyncCallback && frame.asyncEntryCount !== cur.frame.asyncEntryCount) return MISS;
-  if (v.aux.has(insn, ITER_NEXT)) return compareIterating(v, state);
-  const code = v.insns[insn]!;
-  if (code.code === (BPF_JMP | BPF_JCOND) && code.src === 0) {
-    if (state.mayGotoDepth !== cur.mayGotoDepth && statesEqual(v, state, cur, RANGE_WITHIN)) return HIT_LOOP;
+  if (forced) {
+    if (v.aux.has(insn, ITER_NEXT)) return compareIterating(v, state);
+    const code = v.insns[insn]!;
+    if (code.code === (BPF_JMP | BPF_JCOND) && code.src === 0) {
+      if (state.mayGotoDepth !== cur.mayGotoDepth && statesEqual(v, state, cur, RANGE_WITHIN))
+        return HIT_LOOP;
+    }
+    if (v.aux.has(insn, CALLS_CALLBACK)) return statesEqual(v, state, cur, RANGE_WITHIN) ? HIT : MISS;
   }
-  if (v.aux.has(insn, CALLS_CALLBACK)) return statesEqual(v, state, cur, RANGE_WITHIN) ? HIT : MISS;
   if (
+    state.mayGotoDepth === cur.mayGotoDepth &&
+    state.callbackUnrollDepth === cur.callbackUnrollDepth &&
     maybeLooping(state, cur) &&
     statesEqual(v, state, cur, EXACT) &&
-    !iterDepthsDiffer(state, cur) &&
-    state.mayGotoDepth === cur.mayGotoDepth &&
-    state.callbackUnrollDepth === cur.callbackUnrollDepth
+    !iterDepthsDiffer(state, cur)
   ) {
     writeLine(v, insn);
     v.error(`infinite loop detected at insn ${insn}`);
@@ -167,13 +170,13 @@ function takeHit(v: Verifier, state: VerifierState, insn: number, loop: boolean)
   addBackedge(v, state, backedge);
 }
 
-function evict(v: Verifier, bucket: StateNode[], index: number): void {
-  const node = bucket[index]!;
-  node.inFreeList = true;
+function evict(v: Verifier, bucket: VerifierState[], index: number): void {
+  const state = bucket[index]!;
+  state.evicted = true;
   bucket.splice(index, 1);
   v.freeListSize++;
   v.exploredSize--;
-  maybeFree(v, node);
+  maybeFree(v, state);
 }
 
 function remember(v: Verifier, insn: number): void {
@@ -186,8 +189,7 @@ function remember(v: Verifier, insn: number): void {
   markAllScalarsImprecise(cur);
   const state = shareState(cur);
   state.insnIdx = insn;
-  const node: StateNode = { state, missCount: 0, hitCount: 0, inFreeList: false, freed: false };
-  state.node = node;
+  state.remembered = true;
   enterScc(v, state);
   cur.parent = state;
   cur.firstInsnIdx = insn;
@@ -195,15 +197,15 @@ function remember(v: Verifier, insn: number): void {
   cur.history = null;
   const index = bucketIndex(v, insn);
   const bucket = v.explored.get(index);
-  if (bucket === undefined) v.explored.set(index, [node]);
-  else bucket.push(node);
+  if (bucket === undefined) v.explored.set(index, [state]);
+  else bucket.push(state);
 }
 
 /** The last time this path was at `insn`, among unfinished states (`find_prev_entry`). */
 export function findPrevEntry(v: Verifier, cur: VerifierState, insn: number): VerifierState | undefined {
   const bucket = bucketOf(v, insn);
   for (let i = bucket.length - 1; i >= 0; i--) {
-    const { state } = bucket[i]!;
+    const state = bucket[i]!;
     if (state.insnIdx !== insn || state.branches === 0) continue;
     if (sameCallsites(state, cur) && state.dfsDepth < cur.dfsDepth) return state;
   }

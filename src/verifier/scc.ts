@@ -7,7 +7,7 @@ import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import { markAllScalarsPrecise, markPrecisionBatch } from './precision.js';
 import { SCALAR_VALUE } from './reg-type.js';
-import { frameInsnIdx, type SccVisit, type StateNode, type VerifierState } from './state.js';
+import { frameInsnIdx, type SccVisit, type VerifierState } from './state.js';
 
 const MAX_ITERATIONS = 64;
 
@@ -41,7 +41,7 @@ export function enterScc(v: Verifier, state: VerifierState): void {
 function exitScc(v: Verifier, state: VerifierState): void {
   const visit = state.sccVisit;
   if (visit === null) {
-    if (state.node === null) expectVisit(v, state);
+    if (!state.remembered) expectVisit(v, state);
     return;
   }
   if (visit.entryState !== state) return;
@@ -85,15 +85,13 @@ export function updatePeak(v: Verifier): void {
 
 /** A path ended: states with nothing left to explore are final (`update_branch_counts`). */
 export function finishBranch(v: Verifier, from: VerifierState): void {
-  let node: StateNode | null = null;
   for (let state: VerifierState | null = from; state !== null; ) {
     if (--state.branches > 0) break;
     exitScc(v, state);
     const parent: VerifierState | null = state.parent;
     if (!hasIncompleteMarks(state)) forgetOrigin(state);
-    if (node !== null) maybeFree(v, node);
+    maybeFree(v, state);
     state = parent;
-    node = parent?.node ?? null;
   }
 }
 
@@ -104,10 +102,9 @@ export function forgetOrigin(state: VerifierState): void {
 }
 
 /** Counts a state as gone that is no longer looked up and has no descendants. */
-export function maybeFree(v: Verifier, node: StateNode): void {
-  if (!node.inFreeList || node.freed || node.state.branches !== 0) return;
-  if (hasIncompleteMarks(node.state)) return;
-  node.freed = true;
+export function maybeFree(v: Verifier, state: VerifierState): void {
+  if (!state.evicted || state.freed || state.branches !== 0 || hasIncompleteMarks(state)) return;
+  state.freed = true;
   v.freeListSize--;
 }
 

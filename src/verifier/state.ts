@@ -291,15 +291,6 @@ export interface HistoryEntry {
   linked: readonly LinkedReg[] | null;
 }
 
-/** A remembered state with its place in the list of its instruction. */
-export interface StateNode {
-  readonly state: VerifierState;
-  missCount: number;
-  hitCount: number;
-  inFreeList: boolean;
-  freed: boolean;
-}
-
 /** One way into a loop: the calls that lead to it, and what is collected until it is left. */
 export interface SccVisit {
   entryState: VerifierState | null;
@@ -324,6 +315,10 @@ export class VerifierState {
   cleaned = false;
   /** Where the last state compared with this one differed in the innermost frame: a register, or `SLOTS` plus a slot; -1. */
   differsAt = -1;
+  /** What this one holds there, if it is a register: it is always at least as strict now. */
+  differing: Readonly<Reg> | null = null;
+  /** The register by which a loop was last seen to have moved on from here. */
+  changedReg = 0;
   /** Paths from here that are not finished. */
   branches = 1;
   parent: VerifierState | null = null;
@@ -336,8 +331,15 @@ export class VerifierState {
   /** For a path that ended in a loop: the state it was found equal to. */
   equalState: VerifierState | null = null;
   history: HistoryEntry | null = null;
-  /** Set once the state is remembered: its place, and the way into the loop that it lies in. */
-  node: StateNode | null = null;
+  /** Among those that paths are compared with, or was. */
+  remembered = false;
+  /** Comparisons that ended no path, and that did. */
+  missCount = 0;
+  hitCount = 0;
+  /** Is compared no more, but something may still come from it; nothing does. */
+  evicted = false;
+  freed = false;
+  /** The way into the loop that a remembered state lies in. */
   sccVisit: SccVisit | null = null;
 
   get curframe(): number {

@@ -225,20 +225,17 @@ function differenceOf(v: Verifier, old: FuncState, cur: FuncState, insn: number,
 function differsAgain(old: VerifierState, cur: VerifierState, exact: Exactness): boolean {
   const at = old.differsAt;
   if (at < 0) return false;
-  const a = old.frame;
-  const b = cur.frame;
-  return at < SLOTS
-    ? !regSafe(a.peek(at), b.peek(at), exact)
-    : !slotSafe(a.peekSlot(at - SLOTS)!, b.peekSlot(at - SLOTS), exact);
+  if (at < SLOTS) return !regSafe(old.differing!, cur.frame.peek(at), exact);
+  return !slotSafe(old.frame.peekSlot(at - SLOTS)!, cur.frame.peekSlot(at - SLOTS), exact);
 }
 
 /** True where everything that is safe from `old` is safe from `cur`. */
 export function statesEqual(v: Verifier, old: VerifierState, cur: VerifierState, exact: Exactness): boolean {
+  ids.reset(v.idGen);
+  if (differsAgain(old, cur, exact)) return false;
   const { length } = old.frames;
   if (length !== cur.frames.length) return false;
   if ((old.speculative && !cur.speculative) || old.inSleepable !== cur.inSleepable) return false;
-  ids.reset(v.idGen);
-  if (differsAgain(old, cur, exact)) return false;
   ids.reset(v.idGen);
   for (let i = length - 1; i >= 0; i--) {
     const oldFrame = old.frames[i]!;
@@ -247,7 +244,10 @@ export function statesEqual(v: Verifier, old: VerifierState, cur: VerifierState,
       return false;
     const at = differenceOf(v, oldFrame, curFrame, frameInsnIdx(old, i), exact);
     if (at < 0) continue;
-    if (i === length - 1) old.differsAt = at;
+    if (i === length - 1) {
+      old.differsAt = at;
+      old.differing = at < SLOTS ? oldFrame.peek(at) : null;
+    }
     return false;
   }
   return refsSafe(old, cur);
@@ -258,11 +258,14 @@ export function maybeLooping(old: VerifierState, cur: VerifierState): boolean {
   if (old.frames.length !== cur.frames.length) return false;
   const a = old.frame;
   const b = cur.frame;
+  if (!identical(a.peek(old.changedReg), b.peek(old.changedReg))) return false;
   for (let i = 0; i <= 10; i++) {
-    const x = a.peek(i);
-    const y = b.peek(i);
-    if (x === y) continue;
-    if (x.id !== y.id || x.refObjId !== y.refObjId || !sameShape(x, y)) return false;
+    if (identical(a.peek(i), b.peek(i))) continue;
+    old.changedReg = i;
+    return false;
   }
   return true;
 }
+
+const identical = (a: Readonly<Reg>, b: Readonly<Reg>): boolean =>
+  a === b || (a.id === b.id && a.refObjId === b.refObjId && sameShape(a, b));
