@@ -9,6 +9,7 @@ import { ITER_ACTIVE, iterDepth, iterState, iterText } from './iter/slots.js';
 import { ADD_CONST, ID_MASK, type Reg } from './reg.js';
 import {
   baseType,
+  CONST_PTR_TO_DYNPTR,
   CONST_PTR_TO_MAP,
   NON_OWN_REF,
   NOT_INIT,
@@ -73,6 +74,7 @@ function attributes(reg: Reg): string {
       `r=${reg.range < 0 ? unumText(BigInt.asUintN(64, BigInt(reg.range))) : unumText(BigInt(reg.range))}`,
     );
   }
+  if (base === CONST_PTR_TO_DYNPTR) parts.push(`type=${dynptrText(reg.extra)}`);
   if (base === PTR_TO_MEM) parts.push(`sz=${unumText(BigInt(reg.memSize))}`);
   if (isConst(reg)) {
     const value = asIntN(64, constValue(reg));

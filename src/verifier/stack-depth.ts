@@ -60,7 +60,7 @@ function checkChains(v: Verifier, root: number, privateStack: boolean): void {
       insn = call + 1;
       if (target.isAsyncCallback) {
         if (!isPseudoCall(v.insns[call]!)) continue;
-        if (isExceptionCallback(v, target)) v.invalid(`insn ${call} cannot call exception cb directly`);
+        if (isExceptionCallback(v, target)) refuseDirectCall(v, call);
       }
       returns.push({ insn: call + 1, subprog: at });
       at = callee;
@@ -98,6 +98,14 @@ function enter(v: Verifier, index: number, depth: number, frame: number, private
   const total = depth + own;
   if (total > MAX_BPF_STACK) v.denied(`combined stack size of ${frame + 1} calls is ${total}. Too large`);
   return total;
+}
+
+/** Linux ends this line without a line break. */
+function refuseDirectCall(v: Verifier, call: number): never {
+  const line = `insn ${call} cannot call exception cb directly`;
+  v.firstError ??= line;
+  v.log.write(line);
+  return v.reject(ERRNO.EINVAL);
 }
 
 const isExceptionCallback = (v: Verifier, subprog: Subprog): boolean =>

@@ -29,7 +29,7 @@ const CORPORA = ['verifier-table', 'selftests-open'];
 /** What has been reached; less is a regression and fails. Raised whenever more is reached, never lowered. */
 const REACHED: Readonly<Record<string, Partial<Tally>>> = {
   'verifier-table': { agree: 1304, lineEqual: 580, processedEqual: 1304, statesEqual: 1304 },
-  'selftests-open': { agree: 1308, lineEqual: 453, processedEqual: 1305, statesEqual: 1305 },
+  'selftests-open': { agree: 1308, lineEqual: 453, processedEqual: 1308, statesEqual: 1308 },
 };
 
 interface Tally {

@@ -32,6 +32,8 @@ export type IterRole = 'new' | 'next' | 'destroy' | 'other';
 export interface IterPlace {
   readonly frameno: number;
   readonly spi: number;
+  /** The reference that it holds; what `_next` gives is good as long as that. */
+  readonly ref: number;
 }
 
 /** What is known of the type: a structure of the kernel, its size a multiple of 8. */
@@ -73,7 +75,7 @@ export function checkIterArg(
     v.liveness.markRead(reg.frameno, v.insnIdx, spi - i);
     v.markSlotScratched(spi - i);
   }
-  const place = { frameno: reg.frameno, spi };
+  const place = { frameno: reg.frameno, spi, ref: v.frameOf(reg).peekSlot(spi)!.reg!.refObjId };
   if (role === 'destroy') removeIter(v, reg, slots);
   return place;
 }

@@ -28,6 +28,7 @@ export function checkIterParam(v: Verifier, meta: KfuncMeta, index: number): voi
   );
   if (place === undefined) return;
   meta.iter = place;
+  meta.refObjId = place.ref;
 }
 
 function roleOf(meta: KfuncMeta): IterRole {
