@@ -87,6 +87,23 @@ const CALLS = [
   'r1 = P\nr2 = 5\ncall 116',
   'r1 = P\ncall 154',
   'r1 = P\nr2 = 1\ncall 153',
+  'r1 = P\nr2 = 6\nr3 = 13\nr4 = r10\nr4 += -64\nr5 = 4\ncall 49',
+  'r1 = P\nr2 = 6\nr3 = 13\nr4 = r10\nr4 += -64\nr5 = 4\ncall 57',
+  'r1 = P\ncall 46',
+  'r1 = P\ncall 86',
+  'r1 = P\ncall 95',
+  'r1 = P\ncall 96',
+  'r1 = P\ncall 122',
+  'r1 = P\ncall 128',
+  'r1 = P\ncall 188',
+  'r1 = P\ncall 196',
+  'r1 = P\nr2 = r10\nr2 += -64\nr3 = 8\nr4 = 0\nr5 = 0\ncall 126',
+  '*(u64 *)(r10 - 16) = 0\n*(u64 *)(r10 - 8) = 0\nr1 = P\nr2 = r10\nr2 += -16\nr3 = 16\nr4 = 0\ncall 150',
+  'r1 = map[fd:1]\nr2 = P\ncall 108',
+  'r1 = map[fd:3]\nr2 = P\ncall 146',
+  'r1 = map[fd:4]\nr2 = P\ncall 211',
+  'r1 = map[fd:1]\nr2 = P\nr3 = r10\nr3 += -64\nr4 = 1\ncall 107',
+  '*(u64 *)(r10 - 8) = P',
 ];
 
 const CAST_TYPES = ['task_struct', 'tcp_sock', 'sock', 'sk_buff', 'cgroup', 'int', 'cpumask_t', 'file'];
@@ -138,7 +155,8 @@ class Walk {
     const kind = this.#rng.range(0, 19);
     if (kind < 12) this.#follow(reg);
     else if (kind < 14) this.#lines.push(`if ${reg} ${this.#rng.pick(['==', '!='])} 0 goto end`);
-    else if (kind < 15) this.#lines.push(`${reg} += ${this.#rng.pick([0, 8, 16, -8, 4, 24])}`);
+    else if (kind < 15)
+      this.#lines.push(`${reg} += ${this.#rng.pick(['0', '8', '16', '-8', '4', '24', 'r0', 'r2'])}`);
     else if (kind < 16) this.#store(reg);
     else this.#call(reg);
   }
