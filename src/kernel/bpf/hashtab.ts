@@ -6,7 +6,7 @@
 import { Errno } from '../../abi/errno.js';
 import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
 import type { BucketLocks } from '../locking/bucket-locks.js';
-import type { Flow } from '../sched/flow.js';
+import { type Flow, point } from '../sched/flow.js';
 import { inFunction, type ProbePoint } from '../trace/probes.js';
 import { ElemAllocator } from './elem-alloc.js';
 import { checkHashAttr, ELEM_HEADER, isLru } from './hash-attr.js';
@@ -15,6 +15,7 @@ import { LruList } from './lru-list.js';
 import { type BatchOps, type MapAttr, type MapHost, roundUp8, updateFlagsOk } from './map.js';
 import { PcpuFreelist } from './percpu-freelist.js';
 
+const UNDER_LOCK = point('lookup_elem_raw');
 const UPDATE = 'htab_map_update_elem';
 const DELETE = 'htab_map_delete_elem';
 const DELETE_NODE = 'htab_lru_map_delete_node';
@@ -232,6 +233,8 @@ export class HashMap extends HashTable {
   private *findRaw(key: number, hash: number): Flow<number> {
     const map = this;
     return yield* inFunction(this.host.sched.here.calls, this.functions.raw, [], function* () {
+      // Where an NMI finds the bucket locked by what it interrupts.
+      if (map.host.sched.interleaved) yield UNDER_LOCK;
       return map.findHashed(key, hash);
     });
   }

@@ -118,11 +118,16 @@ export class IrqWorks {
   }
 
   private *runList(list: IrqWork[]): Flow<void> {
-    const { calls } = this.sched.here;
+    const { here } = this.sched;
+    const { calls } = here;
     for (const work of list.splice(0).reverse()) {
       work.pending = false;
       calls.push('irq_work_single', work.name);
+      // What RT would run in a thread may take the locks that sleep there (lockdep_irq_work_enter).
+      const threadable = here.irqThreadable;
+      here.irqThreadable = !work.hard;
       yield* work.func();
+      here.irqThreadable = threadable;
       calls.length -= 2;
       // Queued again meanwhile, it stays busy.
       if (!work.pending) work.busy = false;
