@@ -21,6 +21,9 @@ const HEADROOM = 1024;
 /** With as much room at the end. */
 const BUFFER = HEADROOM + 4096;
 
+/** Longest packet that one allocation holds (SKB_MAX_ALLOC). */
+export const MAX_LENGTH = 16064;
+
 export type SkbField =
   | 'len'
   | 'pkt_type'
@@ -46,7 +49,7 @@ export const SKB_OFFSET = Object.fromEntries(SK_BUFF.fields.map((f) => [f.name, 
 >;
 
 export class SkBuff {
-  private readonly buffer: Region;
+  private buffer: Region;
   readonly context: Region;
   readonly pointers: ContextPointers;
   /** The socket that `__sk_buff.sk` leads to. */
@@ -95,7 +98,7 @@ export class SkBuff {
   fill(frame: Uint8Array): void {
     const { u8 } = this.memory;
     const start = this.buffer.address32;
-    u8.fill(0, start, start + BUFFER);
+    u8.fill(0, start, start + this.buffer.size);
     this.context.bytes.fill(0);
     this.socket.bytes.fill(0);
     this.tunnel = undefined;
@@ -121,9 +124,9 @@ export class SkBuff {
     this.length -= size;
   }
 
-  /** Puts the front `size` bytes further ahead; false without headroom. */
+  /** Puts the front `size` bytes further ahead; false where there cannot be as much room. */
   push(size: number): boolean {
-    if (this.data - size < this.buffer.address32) return false;
+    if (this.data - size < this.buffer.address32 && !this.grow(size, 0)) return false;
     this.data -= size;
     this.length += size;
     return true;
@@ -131,10 +134,25 @@ export class SkBuff {
 
   /** Cuts, or lengthens by zeros; false when there is no room. */
   resize(length: number): boolean {
-    const end = this.data + length;
-    if (end > this.buffer.address32 + BUFFER) return false;
-    if (length > this.length) this.memory.u8.fill(0, this.data + this.length, end);
+    const more = this.data + length - (this.buffer.address32 + this.buffer.size);
+    if (more > 0 && !this.grow(0, more)) return false;
+    if (length > this.length) this.memory.u8.fill(0, this.data + this.length, this.data + length);
     this.length = length;
+    return true;
+  }
+
+  /** A larger buffer, with so many bytes more in front and behind (`pskb_expand_head`). */
+  private grow(front: number, behind: number): boolean {
+    const { buffer, memory } = this;
+    if (this.length + front + behind > MAX_LENGTH) return false;
+    const larger = memory.alloc(buffer.size + front + behind, 'none');
+    const by = larger.address32 + front - buffer.address32;
+    memory.u8.copyWithin(this.data + by, this.data, this.data + this.length);
+    this.data += by;
+    this.macHeader += by;
+    this.networkHeader += by;
+    memory.free(buffer);
+    this.buffer = larger;
     return true;
   }
 
@@ -146,7 +164,7 @@ export class SkBuff {
     this.set('data_end', this.direct ? this.data + this.length : 0);
     this.set('data_meta', this.direct ? this.data : 0);
     this.pointers.set(this.data, this.direct ? this.data + this.length : 0, this.direct ? this.data : 0);
-    this.memory.protect(this.buffer.address32, BUFFER, 'none');
+    this.memory.protect(this.buffer.address32, this.buffer.size, 'none');
     if (!this.direct) return;
     const first = this.data & ~7;
     this.memory.protect(first, this.data + this.length - first, 'readwrite');

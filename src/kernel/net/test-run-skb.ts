@@ -10,6 +10,7 @@ import { contextBytes, requireInput, type TestRunAttr, type TestRunResult } from
 import { SyscallError } from '../errors.js';
 import type { Machine } from '../machine.js';
 import { MAX_LINEAR, SkBuff } from './skb.js';
+import { SocketState } from './sock.js';
 import { ETH_HLEN } from './xdp.js';
 
 const ETH_P_802_3 = 0x0001;
@@ -105,7 +106,8 @@ function fillSocket(skb: SkBuff, protocol: number, prog: BpfProg): void {
   const socket = skb.socket.address32;
   const { view, u8 } = skb;
   const header = skb.networkHeader;
-  view.setUint32(socket + offsetOf(SOCK, 'bound_dev_if'), 0, true);
+  view.setUint32(socket + offsetOf(SOCK, 'state'), SocketState.CLOSE, true);
+  view.setUint32(socket + offsetOf(SOCK, 'rx_queue_mapping'), 0xffffffff, true);
   if (protocol === ETH_P_IP) {
     requireInput(skb.length >= IPV4_HEADER, prog, 'the packet ends in its IPv4 header');
     view.setUint32(socket + offsetOf(SOCK, 'family'), AF_INET, true);

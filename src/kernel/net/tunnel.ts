@@ -10,7 +10,7 @@ export interface TunnelInfo {
   readonly ttl: number;
   readonly label: number;
   /** In network order, as `tunnel_flags` shows them. */
-  readonly flags: number;
+  flags: number;
   /** Options of the tunnel's header. */
   options: Uint8Array;
 }

@@ -15,7 +15,7 @@ const IPV6 = 0xdd86;
 /** BPF_CSUM_LEVEL_QUERY and the last of its kin, RESET. */
 const LEVEL_QUERY = 0;
 const LEVEL_RESET = 3;
-/** SKB_CLOCK_MONOTONIC, SKB_CLOCK_TAI. */
+/** SKB_CLOCK_REALTIME, SKB_CLOCK_TAI. */
 const CLOCK_REALTIME = 0;
 const CLOCK_TAI = 2;
 const ECN_MASK = 3;
@@ -55,7 +55,7 @@ function setTimestamp(kernel: Machine, call: HelperCall): number {
   const [time, type] = [call.arg(2), call.argU32(3)];
   const protocol = skb.get('protocol');
   if (protocol !== IPV4 && protocol !== IPV6) return -Errno.EOPNOTSUPP;
-  if (type > CLOCK_TAI || (type === CLOCK_REALTIME) === (time !== 0n)) return -EINVAL;
+  if (type > CLOCK_TAI || (type !== CLOCK_REALTIME && time === 0n)) return -EINVAL;
   const at = skb.context.address32;
   skb.view.setBigUint64(at + SKB_OFFSET.tstamp!, time, true);
   skb.view.setUint8(at + SKB_OFFSET.tstamp_type!, type);

@@ -5,7 +5,7 @@
 import { Errno } from '../../../abi/errno.js';
 import type { HelperCall } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
-import type { SkBuff } from '../../net/skb.js';
+import { MAX_LENGTH, type SkBuff } from '../../net/skb.js';
 import { moved, skbOf } from './skb.js';
 import { EFAULT, EINVAL, ENOMEM, flagsArg, type HelperTable, plainHelpers } from './table.js';
 
@@ -32,8 +32,6 @@ const DECAP_L3 = Flag.DECAP_L3_IPV4 | Flag.DECAP_L3_IPV6;
 const L2_SHIFT = 56n;
 const FLAGS = 0x1ffn | (0xffn << L2_SHIFT);
 const MAX_DIFFERENCE = 0xfff;
-/** SKB_MAX_ALLOC. */
-const MAX_LENGTH = 16064;
 const ETH_HLEN = 14;
 const LWT_ENCAP_IP = 2;
 const LWT_MAX_HEADROOM = 256;

@@ -4,7 +4,7 @@ import { TcAction } from '../../../abi/tc.js';
 import { type HelperCall, HelperFault } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
 import { csumReplace2, csumReplace4, csumReplaceByDiff } from '../../net/checksum.js';
-import type { SkBuff } from '../../net/skb.js';
+import { MAX_LENGTH, type SkBuff } from '../../net/skb.js';
 import { vlanPop, vlanPush } from '../../net/vlan.js';
 import { csumHelpers } from './csum.js';
 import { perfOutput } from './output.js';
@@ -72,13 +72,13 @@ function writeHelpers(kernel: Machine): HelperTable {
     skb_change_tail(call) {
       const skb = skbOf(kernel, call);
       const length = call.argU32(2);
-      if (flagsArg(call, 3) !== 0 || length < MIN_LENGTH) return -EINVAL;
+      if (flagsArg(call, 3) !== 0 || length < MIN_LENGTH || length > MAX_LENGTH) return -EINVAL;
       return skb.resize(length) ? moved(call, skb) : -ENOMEM;
     },
     skb_change_head(call) {
       const skb = skbOf(kernel, call);
       const room = call.argU32(2);
-      if (flagsArg(call, 3) !== 0) return -EINVAL;
+      if (flagsArg(call, 3) !== 0 || skb.length + room > MAX_LENGTH) return -EINVAL;
       const grown = skb.push(room);
       if (grown) {
         kernel.memory.u8.fill(0, skb.data, skb.data + room);

@@ -6,7 +6,7 @@ import { skbOf } from './skb.js';
 import { EINVAL, ENOENT, ENOMEM, flagsArg, type HelperTable, plainHelpers, sizeArg } from './table.js';
 
 /** Sizes that `struct bpf_tunnel_key` has had, the present one last. */
-const KEY_SIZES: readonly number[] = [22, 24, 28, 44];
+const KEY_SIZES: readonly number[] = [8, 22, 24, 28, 44];
 const KEY_SIZE = 44;
 /** Of the first layout, with room for one IPv6 word less. */
 const OLDEST_KEY_SIZE = 8;
@@ -14,8 +14,17 @@ const OLDEST_KEY_SIZE = 8;
 const IPV6 = 1;
 const GET_FLAGS = 1 | 16;
 /** …, BPF_F_ZERO_CSUM_TX, BPF_F_DONT_FRAGMENT, BPF_F_SEQ_NUMBER, BPF_F_NO_TUNNEL_KEY. */
-const SET_FLAGS = 1 | 2 | 4 | 8 | 32;
+const SET_FLAGS = 31;
 const MAX_OPTIONS = 255;
+/** `TUNNEL_*` as `tunnel_flags` shows them, in network order. */
+const TunnelFlag = {
+  CSUM: 0x0100,
+  KEY: 0x0400,
+  SEQ: 0x0800,
+  DONT_FRAGMENT: 0x0001,
+  NOCACHE: 0x0020,
+  OPTIONS: 0x00d8,
+} as const;
 const At = { ID: 0, REMOTE: 4, TOS: 20, TTL: 21, EXT: 22, LABEL: 24, LOCAL: 28 } as const;
 
 export function tunnelHelpers(kernel: Machine): HelperTable {
@@ -40,6 +49,7 @@ export function tunnelHelpers(kernel: Machine): HelperTable {
       if (tunnel === undefined || size % 4 !== 0) return -EINVAL;
       if (size > MAX_OPTIONS) return -ENOMEM;
       tunnel.options = from.slice();
+      tunnel.flags |= TunnelFlag.OPTIONS;
       return 0;
     },
   });
@@ -60,7 +70,7 @@ function getKey(kernel: Machine, call: HelperCall): number {
   u8.fill(0, to, to + size);
   if (tunnel === undefined || (flags & ~GET_FLAGS) !== 0) return -EINVAL;
   if (tunnel.ipv6 !== ((flags & IPV6) !== 0)) return -Errno.EPROTO;
-  if (!KEY_SIZES.includes(size) && size !== OLDEST_KEY_SIZE) return -EINVAL;
+  if (!KEY_SIZES.includes(size)) return -EINVAL;
   if (size === OLDEST_KEY_SIZE && tunnel.ipv6) return -EINVAL;
   const key = new Uint8Array(KEY_SIZE);
   const keyView = new DataView(key.buffer);
@@ -101,8 +111,20 @@ function setKey(kernel: Machine, call: HelperCall): number {
     tos: key[At.TOS]!,
     ttl: key[At.TTL]!,
     label,
-    flags: 0,
+    flags: tunnelFlags(flags),
     options: new Uint8Array(0),
   };
   return 0;
+}
+
+/** From BPF_F_ZERO_CSUM_TX, _DONT_FRAGMENT, _SEQ_NUMBER, _NO_TUNNEL_KEY. */
+function tunnelFlags(flags: number): number {
+  const { CSUM, KEY, SEQ, DONT_FRAGMENT, NOCACHE } = TunnelFlag;
+  return (
+    NOCACHE |
+    ((flags & 2) === 0 ? CSUM : 0) |
+    ((flags & 4) !== 0 ? DONT_FRAGMENT : 0) |
+    ((flags & 8) !== 0 ? SEQ : 0) |
+    ((flags & 16) === 0 ? KEY : 0)
+  );
 }

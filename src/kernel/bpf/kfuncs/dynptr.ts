@@ -117,8 +117,9 @@ function sliceOf(kernel: Machine, call: HelperCall, write: boolean): number {
 function copy(kernel: Machine, call: HelperCall): number {
   const [to, from] = [dynptrArg(kernel, call, 1), dynptrArg(kernel, call, 3)];
   const [toAt, fromAt, size] = [call.argU32(2), call.argU32(4), call.argU32(5)];
-  if (to.isNull || from.isNull || to.readOnly) return -EINVAL;
+  if (to.isNull || from.isNull) return -EINVAL;
   if (!to.has(toAt, size) || !from.has(fromAt, size)) return -E2BIG;
+  if (to.readOnly) return -EINVAL;
   const room = kernel.memory.alloc(Math.max(size, 1), 'none');
   try {
     return from.load(fromAt, room.address32, size) || to.store(toAt, room.address32, size);
