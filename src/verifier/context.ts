@@ -121,6 +121,8 @@ export class Verifier {
   env: ProgEnv;
   /** The target of programs attached by BTF id. */
   attach: AttachInfo | null = null;
+  /** The program that this one traces or replaces, verified. */
+  target: Verifier | null = null;
   /** Answers about the context, by kind of access; null: refused. */
   readonly ctxFields = new Map<number, CtxField | null>();
   readonly pending: PendingPath[] = [];

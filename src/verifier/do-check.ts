@@ -3,6 +3,7 @@
  * `do_check`, `do_check_insn` and `do_check_common` of Linux 6.18 (kernel/bpf/verifier.c).
  */
 
+import { ProgType } from '../abi/prog-types.js';
 import { checkReserved } from '../isa/check.js';
 import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
@@ -56,7 +57,8 @@ export function checkFrom(v: Verifier, index: number): void {
   v.explored.clear();
   v.sccVisits.clear();
   v.liveness.forgetCurrent();
-  if (index > 0) enterGlobal(v, index);
+  // an extension takes what the function takes that it replaces
+  if (index > 0 || v.request.progType === ProgType.ext) enterGlobal(v, index);
   else enterMain(v);
   explore(v);
   if (!v.log.chatty) v.log.reset(0);

@@ -107,7 +107,20 @@ function funcInfoOf(source: Json): VerifyFuncInfo[] {
  * @throws VerifierError `VERIFIER_REQUEST` for what is no request; decoding errors of instructions and BTF pass through.
  */
 export function requestFromJson(json: unknown, btfOf: BtfSource, policy?: VerifyPolicy): VerifyRequest {
+  return readRequest(json, btfOf, policy, 0);
+}
+
+/** Programs that hang on programs that hang on programs: Linux allows fewer. */
+const MAX_CHAIN = 4;
+
+function readRequest(
+  json: unknown,
+  btfOf: BtfSource,
+  policy: VerifyPolicy | undefined,
+  depth: number,
+): VerifyRequest {
   if (!isObject(json)) bad('a request is no object');
+  if (depth > MAX_CHAIN) bad('"attach_prog" names too long a chain of programs');
   const maps: VerifyMap[] = [];
   const list = json.maps ?? [];
   if (!Array.isArray(list)) bad('"maps" is no list');
@@ -124,6 +137,9 @@ export function requestFromJson(json: unknown, btfOf: BtfSource, policy?: Verify
     maps,
     ...(btf !== undefined && { btf, funcInfo: funcInfoOf(json) }),
     attachBtfId: numberOf(json, 'attach_btf_id'),
+    ...(json.attach_prog !== undefined && {
+      attachTarget: readRequest(json.attach_prog, btfOf, policy, depth + 1),
+    }),
     logLevel: numberOf(json, 'log_level'),
     ...(policy !== undefined && { policy }),
   };

@@ -73,6 +73,11 @@ export interface VerifyRequest {
   readonly lineInfo?: readonly VerifyLineInfo[];
   /** Id of the attach target in the kernel's BTF. */
   readonly attachBtfId?: number;
+  /**
+   * The program that this one is to trace or replace, as it was loaded: `attachBtfId` is then the id of one of its functions in
+   * its own BTF. Linux has to accept it.
+   */
+  readonly attachTarget?: VerifyRequest;
   /** Bits: 1 states at branches, 2 every instruction, 4 statistics. Default 0. */
   readonly logLevel?: number;
   /** CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN. Default true. */

@@ -57,6 +57,7 @@ function run(v: Verifier): void {
     config: RECORDED_CONFIG,
   });
   if (problem !== undefined) v.reject(problem.errno, problem.message === '' ? undefined : problem.message);
+  if (request.attachTarget !== undefined) v.target = verifiedTarget(v, request.attachTarget);
   checkFuncInfoEarly(v);
   addSubprogs(v);
   checkSubprogs(v);
@@ -77,6 +78,20 @@ function run(v: Verifier): void {
   v.finalDepths = finalStackDepths(v);
   checkKfuncsResolved(v);
   checkCallbacksRemain(v);
+}
+
+/** The program to hang on, as the kernel knows it once it is loaded. */
+function verifiedTarget(v: Verifier, request: VerifyRequest): Verifier {
+  if (request.attachTarget?.attachTarget !== undefined) v.unsupported('chain of more than three programs');
+  const policy = { ...v.request.policy, ...request.policy };
+  const target = new Verifier({ ...request, policy, logLevel: 0 });
+  try {
+    run(target);
+  } catch (error) {
+    if (!(error instanceof Rejection)) throw error;
+    v.unsupported(`target program that Linux refuses (${target.firstError ?? `errno ${error.errno}`})`);
+  }
+  return target;
 }
 
 /** Global functions that were called, and those that they call, each for any arguments. */

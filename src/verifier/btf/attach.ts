@@ -11,6 +11,7 @@ import type { Verifier } from '../context.js';
 import { attachProblem, hasBtfTarget, type Refusal, sleepableProblem } from '../env/index.js';
 import { ERRNO } from '../errno.js';
 import type { CtxArg } from './attach-info.js';
+import { attachToProgram } from './attach-program.js';
 import { modelProblem } from './func-model.js';
 import { iterArgs } from './iter-targets.js';
 import { findType, kernelBtf } from './kernel-types.js';
@@ -42,6 +43,10 @@ export function checkAttach(v: Verifier): void {
   refuse(v, sleepableProblem(env));
   if (env.type === ProgType.struct_ops) {
     attachStructOps(v, id);
+    return;
+  }
+  if (v.target !== null) {
+    attachToProgram(v, v.target, id);
     return;
   }
   const btf = kernelBtf(v, 'program attached by BTF id');

@@ -9,6 +9,8 @@ import { isComposite } from '../../object/btf/layout.js';
 import type { BtfParam, BtfType, BtfTypeId } from '../../object/btf/types.js';
 import type { Verifier } from '../context.js';
 import { returnRange } from '../env/index.js';
+import { isContextType } from '../func-arg-ctx.js';
+import { kernelContext } from '../kfunc/context-name.js';
 import {
   baseType,
   hasUnsafeModifiers,
@@ -22,7 +24,7 @@ import {
 } from '../reg-type.js';
 import type { AttachInfo } from './attach-info.js';
 import { argIndexAt, isSmallInt, MAX_REG_ARGS } from './func-model.js';
-import { kernelStruct } from './kernel-types.js';
+import { kernelBtf, kernelStruct } from './kernel-types.js';
 import { kindText, nameText } from './kind-text.js';
 import { rawTracepointArg } from './raw-tp-null.js';
 import { pointerTagFlag } from './struct-walk.js';
@@ -108,6 +110,7 @@ function typeAccess(
   }
   const pointee = btf.type(btf.skipModifiersAndTypedefs(type.type));
   if (pointee.kind === 'void' || pointee.kind === 'int') return SCALAR;
+  if (v.target !== null) return contextOfTarget(v, v.target.env.type, type.type);
   if (known !== undefined) {
     if (known.btfId === 0) return no(`invalid btf_id for context argument offset ${off}`);
     return {
@@ -118,6 +121,13 @@ function typeAccess(
     };
   }
   return pointerAccess(v, attach, type.type, param, index);
+}
+
+/** What functions of programs are called with is the kernel's side of the context, or numbers. */
+function contextOfTarget(v: Verifier, progType: number, pointee: BtfTypeId): CtxValue | undefined {
+  const struct = kernelContext(progType);
+  if (struct === undefined || !isContextType(progType, v.attach!.btf, pointee)) return undefined;
+  return { regType: PTR_TO_BTF_ID, btf: kernelBtf(v, `struct ${struct}`), btfId: kernelStruct(v, struct) };
 }
 
 /** A pointer of which only the prototype speaks. */
