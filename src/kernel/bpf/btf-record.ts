@@ -9,11 +9,6 @@ import { FIELD, KPTR_KINDS, type SpecialField } from '../../verifier/special-fie
 import type { EngineMemory } from '../../vm/index.js';
 import { copyBytes } from '../lib/copy.js';
 
-/** Most fields that a value may have (BTF_FIELDS_MAX). */
-const MAX_FIELDS = 11;
-/** Kinds of which a value has one at most. */
-const SINGLE =
-  FIELD.SPIN_LOCK | FIELD.RES_SPIN_LOCK | FIELD.TIMER | FIELD.WORKQUEUE | FIELD.TASK_WORK | FIELD.REFCOUNT;
 /** Kinds that mean something in a map's value; the others are found in allocated objects only. */
 const IN_MAPS =
   FIELD.SPIN_LOCK |
@@ -51,7 +46,7 @@ const ALLOWED: readonly (readonly [kinds: number, types: readonly MapType[]])[] 
   [LISTS, PLAIN],
 ];
 
-export type RecordErrno = 'E2BIG' | 'EINVAL' | 'EACCES' | 'EOPNOTSUPP';
+export type RecordErrno = 'EACCES' | 'EOPNOTSUPP';
 
 export class BtfRecord {
   /** Union of the kinds. */
@@ -95,21 +90,6 @@ export class BtfRecord {
   }
 }
 
-/** What is wrong with a value's fields as such; undefined when nothing is. */
-export function fieldProblem(fields: readonly SpecialField[]): RecordErrno | undefined {
-  const found = fields.filter(({ kind }) => (kind & IN_MAPS) !== 0);
-  if (found.length >= MAX_FIELDS) return 'E2BIG';
-  let seen = 0;
-  for (const { kind, offset } of found) {
-    if ((kind & SINGLE & seen) !== 0) return 'E2BIG';
-    seen |= kind;
-    const align = (kind & (FIELD.SPIN_LOCK | FIELD.RES_SPIN_LOCK | FIELD.REFCOUNT)) !== 0 ? 4 : 8;
-    if (offset % align !== 0) return 'EINVAL';
-  }
-  if ((seen & LOCKS) === LOCKS) return 'EINVAL';
-  return (seen & LISTS) !== 0 && (seen & LOCKS) === 0 ? 'EINVAL' : undefined;
-}
-
 /** Whether a map of this type and flags may have values with such fields. */
 export function recordProblem(type: MapType, mapFlags: number, record: BtfRecord): RecordErrno | undefined {
   const programOnly = MapFlag.BPF_F_RDONLY_PROG | MapFlag.BPF_F_WRONLY_PROG;
@@ -120,8 +100,15 @@ export function recordProblem(type: MapType, mapFlags: number, record: BtfRecord
   return undefined;
 }
 
-/** The record of a value with these fields; undefined where it has none. */
+/** Kinds that lie on 4 bytes; the others lie on 8. */
+const ON_FOUR = LOCKS | FIELD.REFCOUNT;
+
+/**
+ * The record of a value with these fields; undefined where it has none. Linux takes fields that cannot be, such as one that
+ * is not aligned, for none at all: the map is created, and programs may do with the bytes what they like.
+ */
 export function recordOf(fields: readonly SpecialField[]): BtfRecord | undefined {
   const found = fields.filter(({ kind }) => (kind & IN_MAPS) !== 0);
-  return found.length === 0 ? undefined : new BtfRecord(found);
+  const aligned = found.every(({ kind, offset }) => offset % ((kind & ON_FOUR) !== 0 ? 4 : 8) === 0);
+  return found.length === 0 || !aligned ? undefined : new BtfRecord(found);
 }

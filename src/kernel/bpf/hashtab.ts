@@ -15,6 +15,8 @@ import { LruList } from './lru-list.js';
 import { type BatchOps, type MapAttr, type MapHost, roundUp8, updateFlagsOk } from './map.js';
 import { PcpuFreelist } from './percpu-freelist.js';
 
+/** Interrupts are on, and no lock is held. */
+const BEFORE_LOCK = point('htab_lock_bucket');
 const UNDER_LOCK = point('lookup_elem_raw');
 const UPDATE = 'htab_map_update_elem';
 const DELETE = 'htab_map_delete_elem';
@@ -215,6 +217,7 @@ export class HashMap extends HashTable {
 
   private *insertFlow(key: number, value: number, flags: number, sys: boolean): Flow<number> {
     const hash = this.hashOf(key);
+    if (this.host.sched.interleaved) yield BEFORE_LOCK;
     const busy = yield* this.locks.lock(hash, UPDATE);
     if (busy !== 0) return busy;
     const old = yield* this.findRaw(key, hash);
@@ -342,6 +345,7 @@ export class HashMap extends HashTable {
       if (fresh === 0) return -Errno.ENOMEM;
       this.setHash(this.reach(fresh), hash);
     }
+    if (this.host.sched.interleaved) yield BEFORE_LOCK;
     const busy = yield* this.locks.lock(hash, UPDATE);
     if (busy !== 0) {
       if (fresh !== 0) yield* lru.pushFlow(fresh);
@@ -453,6 +457,7 @@ export class HashMap extends HashTable {
 
   private *removeFlow(key: number, value: number): Flow<number> {
     const hash = this.hashOf(key);
+    if (this.host.sched.interleaved) yield BEFORE_LOCK;
     const busy = yield* this.locks.lock(hash, DELETE);
     if (busy !== 0) return busy;
     const elem = yield* this.findRaw(key, hash);
@@ -488,6 +493,7 @@ export class HashMap extends HashTable {
    */
   *readBucket(bucket: number, room: number, remove: boolean, visit: (elem: number) => void): Flow<number> {
     if (this.bucketElems(bucket).length === 0) return 0;
+    if (this.host.sched.interleaved) yield BEFORE_LOCK;
     const busy = yield* this.locks.lock(bucket, BATCH);
     if (busy !== 0) return busy;
     const elems = this.bucketElems(bucket);

@@ -6,7 +6,7 @@
 import { Errno } from '../../abi/errno.js';
 import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
 import type { MapLock } from '../locking/map-lock.js';
-import type { Flow } from '../sched/flow.js';
+import { type Flow, point } from '../sched/flow.js';
 import { inFunction, type ProbePoint } from '../trace/probes.js';
 import { ElemAllocator } from './elem-alloc.js';
 import { ElemPool } from './elem-pool.js';
@@ -23,6 +23,8 @@ import {
 } from './map.js';
 
 const CREATE_FLAGS = MapFlag.BPF_F_NO_PREALLOC | MapFlag.BPF_F_NUMA_NODE | ACCESS_FLAGS;
+/** Interrupts are on, and no lock is held. */
+const BEFORE_LOCK = point('trie->lock');
 const UPDATE = 'trie_update_elem';
 const DELETE = 'trie_delete_elem';
 const MAX_DATA = 256;
@@ -159,6 +161,7 @@ export class LpmTrieMap extends BpfMap {
     if (!this.updateOk(key, flags)) return -Errno.EINVAL;
     let elem = this.allocatesOutside ? yield* this.nodes.takeFlow(this.numbered) : 0;
     if (this.allocatesOutside && elem === 0) return -Errno.ENOMEM;
+    if (this.host.sched.interleaved) yield BEFORE_LOCK;
     let result = yield* this.lock.lock(UPDATE);
     if (result === 0) {
       if (elem === 0) elem = yield* this.nodes.takeFlow(this.numbered);
@@ -227,6 +230,7 @@ export class LpmTrieMap extends BpfMap {
 
   private *deleteBody(key: number): Flow<number> {
     if (this.memory.view.getUint32(key, true) > this.maxPrefix) return -Errno.EINVAL;
+    if (this.host.sched.interleaved) yield BEFORE_LOCK;
     const busy = yield* this.lock.lock(DELETE);
     if (busy !== 0) return busy;
     const result = this.remove(key);

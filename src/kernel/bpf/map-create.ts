@@ -7,7 +7,7 @@ import { MapType, mapTypeName } from '../../abi/map-types.js';
 import { findSpecialFields } from '../../verifier/special-fields.js';
 import { VmMemoryError } from '../../vm/index.js';
 import { SyscallError } from '../errors.js';
-import { type BtfRecord, fieldProblem, recordOf, recordProblem } from './btf-record.js';
+import { type BtfRecord, recordOf, recordProblem } from './btf-record.js';
 import { type BpfMap, type MapAttr, type MapHost, requireAttr } from './map.js';
 import { mapClass } from './map-types.js';
 
@@ -84,9 +84,6 @@ function checkBtf(attr: MapAttr): BtfRecord | undefined {
     'the type of values has another size',
   );
   const fields = findSpecialFields({ ...attr, btf, btfValueTypeId: valueId });
-  const problem = fieldProblem(fields);
-  if (problem !== undefined)
-    throw SyscallError.of(problem, `map ${attr.name}: fields that cannot be in a value`);
   const record = recordOf(fields);
   if (record !== undefined) {
     const refused = recordProblem(type, attr.mapFlags, record);

@@ -7,7 +7,7 @@ import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
 import { MapType } from '../../abi/map-types.js';
 import type { Region } from '../../vm/index.js';
 import type { MapLock } from '../locking/map-lock.js';
-import type { Flow } from '../sched/flow.js';
+import { type Flow, point } from '../sched/flow.js';
 import {
   ACCESS_FLAGS,
   accessFlagsOk,
@@ -19,6 +19,8 @@ import {
   requireMemory,
 } from './map.js';
 
+/** Interrupts are on, and no lock is held. */
+const BEFORE_LOCK = point('qs->lock');
 const PUSH = 'queue_stack_map_push_elem';
 const TAKE = '__queue_map_get';
 const CREATE_FLAGS = MapFlag.BPF_F_NUMA_NODE | ACCESS_FLAGS;
@@ -71,6 +73,7 @@ export class QueueStackMap extends BpfMap {
 
   override *pushFlow(value: number, flags: number): Flow<number> {
     if (!pushFlagsOk(flags)) return -Errno.EINVAL;
+    if (this.host.sched.interleaved) yield BEFORE_LOCK;
     if ((yield* this.lock.lock(PUSH)) !== 0) return -Errno.EBUSY;
     const result = this.pushLocked(value, flags);
     this.lock.unlock();
@@ -164,6 +167,7 @@ export class QueueStackMap extends BpfMap {
   }
 
   private *takeFlow(value: number, remove: boolean): Flow<number> {
+    if (this.host.sched.interleaved) yield BEFORE_LOCK;
     if ((yield* this.lock.lock(TAKE)) !== 0) return -Errno.EBUSY;
     const result = this.take(value, remove);
     this.lock.unlock();

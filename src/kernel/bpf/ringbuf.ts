@@ -7,7 +7,7 @@ import { Errno } from '../../abi/errno.js';
 import { MapFlag, RingbufFlag } from '../../abi/map-flags.js';
 import type { Region } from '../../vm/index.js';
 import type { MapLock } from '../locking/map-lock.js';
-import type { Flow } from '../sched/flow.js';
+import { type Flow, point } from '../sched/flow.js';
 import { BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory } from './map.js';
 
 const PAGE = 4096;
@@ -16,6 +16,8 @@ const { BPF_RINGBUF_BUSY_BIT: BUSY, BPF_RINGBUF_DISCARD_BIT: DISCARD } = Ringbuf
 /** Largest record (RINGBUF_MAX_RECORD_SZ): a quarter of what 32 bits can say. */
 const MAX_RECORD = 0xffffffff / 4;
 
+/** No lock is held. */
+const BEFORE_LOCK = point('rb->spinlock');
 const RESERVE = '__bpf_ringbuf_reserve';
 const WAKEUP_FLAGS = RingbufFlag.BPF_RB_NO_WAKEUP | RingbufFlag.BPF_RB_FORCE_WAKEUP;
 
@@ -67,7 +69,9 @@ export class RingbufMap extends BpfMap {
   }
 
   *reserveFlow(size: number): Flow<number> {
-    if (!this.fits(size) || (yield* this.lock.lock(RESERVE)) !== 0) return 0;
+    if (!this.fits(size)) return 0;
+    if (this.host.sched.interleaved) yield BEFORE_LOCK;
+    if ((yield* this.lock.lock(RESERVE)) !== 0) return 0;
     const record = this.reserveLocked(size);
     this.lock.unlock();
     return record;
