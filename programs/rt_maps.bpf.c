@@ -10,11 +10,12 @@
 #include <bpf/bpf_tracing.h>
 
 #define FLOWS 64
+#define SHORTEST 60 /* bytes of a frame */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, FLOWS);
-	__type(key, __u32); /* length of the packet, or 0 for samples */
+	__type(key, __u32); /* length of a packet */
 	__type(value, __u64);
 } preallocated SEC(".maps");
 
@@ -58,7 +59,7 @@ int watch_updates(struct pt_regs *ctx)
 SEC("perf_event")
 int sample(void *ctx)
 {
-	__u32 key = 0;
+	__u32 key = SHORTEST;
 	__u64 now = bpf_ktime_get_ns();
 
 	bpf_map_update_elem(&preallocated, &key, &now, BPF_ANY);

@@ -25,12 +25,15 @@ import {
   helperVariant,
   type ProgEnv,
 } from '../../verifier/env/index.js';
+import { profileByName, profileNames, type VerifierProfile } from '../../verifier/profile.js';
+import { verifyFor } from '../../verifier/profile-verify.js';
 import { baseType, PTR_TO_BTF_ID } from '../../verifier/reg-type.js';
 import type { VerifyMap, VerifyRequest, VerifyResult } from '../../verifier/types.js';
 import { verify } from '../../verifier/verify.js';
 import type { HelperResolver, ImmResolver } from '../../vm/index.js';
 import { SyscallError, UnsupportedError } from '../errors.js';
 import type { Machine } from '../machine.js';
+import type { KernelProfile } from '../profile.js';
 import { CONVERTED_CALL, type Converted, convertContextAccesses } from './convert/context-access.js';
 import { neutraliseDeadCode } from './convert/dead-code.js';
 import { ProgArrayMap } from './fd-array.js';
@@ -112,13 +115,34 @@ function judge(
   options: ProgLoadOptions,
 ): VerifyResult | undefined {
   if (kernel.verifyMode === 'never') return undefined;
-  const result = verify(options.request ?? requestFor(kernel, source, maps, options));
+  const request = options.request ?? requestFor(kernel, source, maps, options);
+  const result = kernel.verifyMode === 'enforce' ? enforced(kernel, request) : verify(request);
   if (kernel.verifyMode !== 'enforce' || result.verdict === 'accept') return result;
   const place = { symbol: source.name, ...(result.insn !== undefined && { insn: result.insn }) };
   if (result.verdict === 'unsupported') {
     throw new UnsupportedError('UNSUPPORTED_PROGRAM', `the verifier cannot judge: ${result.message}`, place);
   }
   throw SyscallError.ofErrno(result.errno, result.message || 'the program is refused', place);
+}
+
+/** The verdict of the verifier of the kernel that is simulated; its warning goes to the log. */
+function enforced(kernel: Machine, request: VerifyRequest): VerifyResult {
+  const result = verifyFor(verifierOf(kernel.profile), request);
+  if (result.verdict === 'accept' && result.warnings.length > 0) {
+    kernel.sched.console.warnOnce(
+      'kernel/bpf/verifier.c check_map_prog_compatibility',
+      'trace type BPF program uses run-time allocation',
+    );
+  }
+  // What an older kernel would have said is not known of everything: then the reference's word stands.
+  return { ...result, verdict: result.verdict === 'unknown' ? 'accept' : result.verdict };
+}
+
+/** The series as posted left the verifier as it was. */
+function verifierOf({ name }: KernelProfile): VerifierProfile {
+  const known = profileNames();
+  const version = name.replace(/^rfc/, '5.6');
+  return profileByName(known.includes(version) ? version : version.replace(/-rt$/, ''));
 }
 
 function requestFor(

@@ -68,7 +68,7 @@ export function gather(
     cpus: kernel.cpus,
     interleaved: kernel.sched.interleaved,
     ...head,
-    events,
+    events: events.toSorted((a, b) => a.timeNs - b.timeNs),
     programs: kernel.progs.map(({ name, type, stats }) => ({ name, type: progTypeName(type), ...stats })),
     links: kernel.links.map(({ prog, target, missed }) => ({ prog: prog.name, target, missed })),
     console: [...kernel.console],
