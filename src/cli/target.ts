@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Btf } from '../object/btf/btf.js';
-import { KERNEL_BTF_PATH, loadTargetBtf } from '../object/btf/target.js';
+import { EMBEDDED_BTF_NAME, KERNEL_BTF_PATH, loadTargetBtf } from '../object/btf/target.js';
 import type { BpfObject, RelocateOptions } from '../object/index.js';
 import { readInput } from './files.js';
 
@@ -42,6 +42,11 @@ export function chooseTypes(choice: string | undefined): Btf {
     default:
       return loadTargetBtf({ from: 'file', path: choice });
   }
+}
+
+/** The types that come with bpflab are a selection. */
+export function isEmbedded(types: Btf): boolean {
+  return types.file === EMBEDDED_BTF_NAME;
 }
 
 /** Opening a kernel's types takes longer than most objects need in all, so it is done on demand. */

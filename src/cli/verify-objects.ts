@@ -21,7 +21,7 @@ import {
 import { UsageError } from './errors.js';
 import { readInput, writeOutput } from './files.js';
 import { stderr, stdout } from './output.js';
-import { chooseTypes, targetFor } from './target.js';
+import { chooseTypes, isEmbedded, targetFor } from './target.js';
 import type { VerifyOptions } from './verify-options.js';
 import { version } from './version.js';
 
@@ -114,7 +114,8 @@ class Session {
   }
 
   #policy(): VerifyPolicy {
-    return this.#vmlinux === undefined ? {} : { vmlinux: this.#vmlinux };
+    const vmlinux = this.#vmlinux;
+    return vmlinux === undefined ? {} : { vmlinux, vmlinuxPartial: isEmbedded(vmlinux) };
   }
 
   #takes(): boolean {

@@ -11,7 +11,7 @@ import { requestFromJson, type VerifierProfile, type VerifyRequest, verifyFor } 
 import { CliIoError } from './errors.js';
 import { ioError, readInput } from './files.js';
 import { stdout } from './output.js';
-import { chooseTypes } from './target.js';
+import { chooseTypes, isEmbedded } from './target.js';
 import type { VerifyOptions } from './verify-options.js';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -133,7 +133,7 @@ const isObject = (value: unknown): value is Json =>
 
 /** A row of a corpus of objects holds its request as `load`. */
 function requestFrom(json: unknown, row: Json, { blobs, vmlinux, logLevel }: Context): VerifyRequest {
-  const policy = vmlinux === undefined ? undefined : { vmlinux };
+  const policy = vmlinux === undefined ? undefined : { vmlinux, vmlinuxPartial: isEmbedded(vmlinux) };
   const request = requestFromJson(isObject(row.load) ? row.load : json, (hash) => blobs.find(hash), policy);
   return logLevel === undefined ? request : { ...request, logLevel };
 }

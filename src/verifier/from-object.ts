@@ -2,9 +2,11 @@
  * A relocated object's program as a request to the verifier: what libbpf would hand to `BPF_MAP_CREATE`, `BPF_BTF_LOAD`
  * and `BPF_PROG_LOAD` (`bpf_object__create_map`, `bpf_object_load_prog` of libbpf 1.x).
  */
+import { ProgType } from '../abi/prog-types.js';
 import { takesBtf } from '../object/map-def.js';
 import { MAX_KERNEL_NAME } from '../object/names.js';
 import type { LoadableObject, LoadableProgram, MapDef } from '../object/types.js';
+import { VerifierError } from './error.js';
 import type { VerifyMap, VerifyPolicy, VerifyRequest } from './types.js';
 
 export interface ObjectRequestOptions {
@@ -47,13 +49,26 @@ function requestMaps(object: LoadableObject): readonly VerifyMap[] {
   return maps;
 }
 
-/** The load request of one of the object's programs. Maps keep their places in `object.maps`, as `LD_IMM64` names them. */
+/** Program types that name a function or type of the kernel in their section. */
+const KERNEL_TARGETS: ReadonlySet<number> = new Set([ProgType.tracing, ProgType.lsm]);
+
+/**
+ * The load request of one of the object's programs. Maps keep their places in `object.maps`, as `LD_IMM64` names them.
+ * @throws VerifierError `VERIFIER_TARGET` where the kernel's types lack what the program is to be attached to.
+ */
 export function requestOf(
   object: LoadableObject,
   program: LoadableProgram,
   options: ObjectRequestOptions = {},
 ): VerifyRequest {
   const { btf } = object;
+  const { attachTarget } = program;
+  if (KERNEL_TARGETS.has(program.type) && attachTarget !== undefined && program.attachBtfId === undefined) {
+    throw new VerifierError(
+      'VERIFIER_TARGET',
+      `program ${program.name}: the kernel's types have no attach target "${attachTarget}" (section ${program.section})`,
+    );
+  }
   return {
     insns: program.insns,
     progType: program.type,

@@ -2,6 +2,7 @@
  * Helper calls (`check_helper_call` of Linux 6.18, kernel/bpf/verifier.c): may it be called here, are its arguments good,
  * what does it do to the state, what does it return.
  */
+import { AttachType } from '../abi/attach-types.js';
 import type { HelperProto } from '../abi/helper-protos.js';
 import { helperText } from '../abi/helpers.js';
 import { MapFlag } from '../abi/map-flags.js';
@@ -58,6 +59,7 @@ const FUNC_GET_FUNC_IP = 173;
 const FUNC_PER_CPU_PTR = 153;
 const FUNC_THIS_CPU_PTR = 154;
 const FUNC_SNPRINTF = 165;
+const FUNC_SET_RETVAL = 187;
 const FUNC_DYNPTR_FROM_MEM = 197;
 const FUNC_DYNPTR_WRITE = 202;
 const FUNC_DYNPTR_DATA = 203;
@@ -185,6 +187,9 @@ function simulate(v: Verifier, insn: Insn, proto: HelperProto, meta: CallMeta): 
     case FUNC_USER_RINGBUF_DRAIN:
       pushCallback(v, insn, meta.subprog, setUserRingbufState);
       return;
+    case FUNC_SET_RETVAL:
+      checkSetRetval(v);
+      return;
     case FUNC_DYNPTR_FROM_MEM:
       if (v.reg(1).type !== PTR_TO_MAP_VALUE) {
         v.denied(`Unsupported reg type ${regTypeText(v.reg(1).type)} for bpf_dynptr_from_mem data`);
@@ -202,6 +207,13 @@ function simulate(v: Verifier, insn: Insn, proto: HelperProto, meta: CallMeta): 
   if (proto.name === 'get_local_storage' && !isNullScalar(v.reg(2))) {
     v.invalid("get_local_storage() doesn't support non-zero flags");
   }
+}
+
+/** Hooks without a result have none to set. */
+function checkSetRetval(v: Verifier): void {
+  const { expectedAttachType, attach } = v.env;
+  if (expectedAttachType !== AttachType.lsm_cgroup || attach?.returnsVoid !== true) return;
+  v.invalid("BPF_LSM_CGROUP that attach to void LSM hooks can't modify return value!");
 }
 
 /** The memory belongs to the dynptr, and to whatever it holds. */

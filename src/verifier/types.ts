@@ -51,6 +51,8 @@ export interface VerifyPolicy {
   readonly preemptRt?: boolean;
   /** Accepted verdicts rest on the kernel's BTF; ids of attach targets and kfuncs refer to it. */
   readonly vmlinux?: Btf;
+  /** Those types are a selection: what they only declare is not judged. Default false. */
+  readonly vmlinuxPartial?: boolean;
 }
 
 export interface VerifyRequest {

@@ -21,6 +21,9 @@ export type TargetChoice =
   /** Common types of Linux 6.18 for x86-64, reduced: no kernel is needed and every machine gets the same. */
   | { readonly from: 'embedded' };
 
+/** `file` of the types that come with bpflab. */
+export const EMBEDDED_BTF_NAME = 'embedded BTF';
+
 let embedded: Btf | undefined;
 
 /** Opens the chosen target. Throws `BtfError`. */
@@ -40,7 +43,7 @@ export function loadTargetBtf(choice: TargetChoice): Btf {
       }
       return readBtfFile(KERNEL_BTF_PATH);
     case 'embedded':
-      embedded ??= Btf.parse(inflateBase64(EMBEDDED_BTF, EMBEDDED_BTF_SIZE), { file: 'embedded BTF' });
+      embedded ??= Btf.parse(inflateBase64(EMBEDDED_BTF, EMBEDDED_BTF_SIZE), { file: EMBEDDED_BTF_NAME });
       return embedded;
   }
 }

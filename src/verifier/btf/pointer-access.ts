@@ -58,8 +58,16 @@ export function checkBtfAccess(
   if (write && !isAllocatedObject(reg.type)) v.denied('only read is supported');
   if (isAlloc(reg.type)) checkAllocated(v, reg, at, size);
   const found = structAccess(btf, reg.btfId, at, size, !isAlloc(reg.type));
-  if (found.kind === 'error') v.reject(found.errno, found.line);
+  checkFound(v, found);
   if (dst !== null) load(v, reg, dst, found);
+}
+
+/** Refuses what cannot be accessed, and does not judge what the types at hand leave out. */
+function checkFound(v: Verifier, found: Walk): void {
+  if (found.kind === 'error') v.reject(found.errno, found.line);
+  if (found.kind === 'opaque' && found.declared !== undefined && v.request.policy?.vmlinuxPartial === true) {
+    v.unsupported(`struct ${found.declared}, which the kernel's types at hand only declare`);
+  }
 }
 
 function accessOffset(v: Verifier, reg: Reg, regno: number, off: number, name: string): number {
@@ -140,7 +148,7 @@ export function checkMapPointerAccess(
   if (off < 0) v.denied(`R${regno} is ${name} invalid negative access: off=${off}`);
   if (write) v.denied(`only read from ${name} is supported`);
   const found = structAccess(btf, kernelStruct(v, name), off, size, true);
-  if (found.kind === 'error') v.reject(found.errno, found.line);
+  checkFound(v, found);
   if (dst === null) return;
   if (found.kind === 'opaque') markOpaque(dst);
   else if (found.kind === 'pointer') markBtfPointer(v, dst, btf, found.id, found.flags);

@@ -17,8 +17,8 @@ export type Walk =
   | { readonly kind: 'scalar' }
   /** A pointer to structure `id`. `flags`: its tag, and untrusted where it lies in a union. */
   | { readonly kind: 'pointer'; readonly id: BtfTypeId; readonly flags: number; readonly field: string }
-  /** A pointer to something else: no walking on, but loads through it cannot do harm. */
-  | { readonly kind: 'opaque' }
+  /** A pointer to something else: no walking on, but loads through it cannot do harm. `declared`: a structure's bare name. */
+  | { readonly kind: 'opaque'; readonly declared?: string }
   /** A nested structure that begins there. `flags`: untrusted where a union led to it. */
   | { readonly kind: 'struct'; readonly id: BtfTypeId; readonly flags: number }
   | { readonly kind: 'error'; readonly errno: number; readonly line: string };
@@ -160,7 +160,9 @@ class Walker {
         );
       }
       const pointee = this.#btf.skipModifiersAndTypedefs(type.type);
-      if (!isComposite(this.#btf.type(pointee))) return OPAQUE;
+      const target = this.#btf.type(pointee);
+      if (target.kind === 'fwd') return { kind: 'opaque', declared: target.name };
+      if (!isComposite(target)) return OPAQUE;
       const flags = this.#flags | pointerTagFlag(this.#btf, type.type);
       return { kind: 'pointer', id: pointee, flags, field };
     }
