@@ -39,6 +39,10 @@ export class BucketLocks {
   /** Buckets by which an explorer tells steps apart that have nothing to do with each other. */
   private readonly touchNames: readonly object[] = Array.from({ length: TOUCH_NAMES }, () => ({}));
   private readonly make: () => MapLock;
+  /** The one lock object that is taken without any bookkeeping while nothing watches; its bucket, or -1. */
+  private quick: MapLock;
+  private quickBucket = -1;
+  private quickIrqsBefore = false;
   /** `map_locked`, by CPU and index; undefined in kernels that have none. */
   private readonly counters: Int32Array | undefined;
   private readonly counterMask: number;
@@ -48,6 +52,7 @@ export class BucketLocks {
     this.sched = sched;
     this.kind = options.kind;
     this.make = options.make;
+    this.quick = options.make();
     this.mask = options.buckets - 1;
     this.slots = new Int32Array(options.buckets);
     const counted = profile.bucketLock === 'union+mapLocked' || profile.bucketLock === 'raw+mapLocked';
@@ -82,13 +87,18 @@ export class BucketLocks {
 
   /** The same in plain code. */
   lockNow(hash: number, place: string): number {
-    const { counters } = this;
+    const { counters, sched } = this;
     const bucket = hash & this.mask;
     let irqsBefore = false;
     if (counters !== undefined) {
       irqsBefore = this.guard(place);
       const at = this.counterOf(hash);
       if (!this.count(counters, at, counters[at]!, irqsBefore)) return -Errno.EBUSY;
+    }
+    if (this.quickBucket < 0 && this.slots[bucket] === 0 && sched.quiet) {
+      this.quickBucket = bucket;
+      this.quickIrqsBefore = irqsBefore;
+      return this.quick.lockNow(place);
     }
     const result = this.use(bucket).lockNow(place);
     if (result === 0) this.flags[this.slots[bucket]!] = irqsBefore;
@@ -97,24 +107,34 @@ export class BucketLocks {
   }
 
   unlock(hash: number): void {
-    const { sched } = this;
+    const { sched, counters } = this;
     const bucket = hash & this.mask;
-    const number = this.slots[bucket]!;
-    if (sched.onTouch !== undefined) sched.touch(this.touchNames[bucket & (TOUCH_NAMES - 1)]!, true);
-    this.objects[number]!.unlock();
-    this.disuse(bucket);
-    if (this.counters === undefined) return;
-    this.counters[this.counterOf(hash)]!--;
-    this.unguard(this.flags[number]!);
+    let irqsBefore: boolean;
+    if (bucket === this.quickBucket) {
+      this.quick.unlock();
+      this.quickBucket = -1;
+      irqsBefore = this.quickIrqsBefore;
+    } else {
+      const number = this.slots[bucket]!;
+      if (sched.onTouch !== undefined) sched.touch(this.touchNames[bucket & (TOUCH_NAMES - 1)]!, true);
+      this.objects[number]!.unlock();
+      this.disuse(bucket);
+      irqsBefore = this.flags[number]!;
+    }
+    if (counters === undefined) return;
+    counters[this.counterOf(hash)]!--;
+    this.unguard(irqsBefore);
   }
 
   /** Whether somebody has the lock of a hash's bucket. */
   isLocked(hash: number): boolean {
-    return this.objects[this.slots[hash & this.mask]!]?.locked ?? false;
+    const bucket = hash & this.mask;
+    return bucket === this.quickBucket || (this.objects[this.slots[bucket]!]?.locked ?? false);
   }
 
   /** The lock object of a bucket, for one more user. */
   private use(bucket: number): MapLock {
+    if (bucket === this.quickBucket) this.settleQuick();
     let number = this.slots[bucket]!;
     if (number === 0) {
       number = this.free.pop() ?? this.objects.push(this.make()) - 1;
@@ -123,6 +143,16 @@ export class BucketLocks {
     }
     this.users[number]!++;
     return this.objects[number]!;
+  }
+
+  /** Somebody else wants the bucket whose lock was taken the quick way: it becomes one like the others. */
+  private settleQuick(): void {
+    const number = this.objects.push(this.quick) - 1;
+    this.slots[this.quickBucket] = number;
+    this.users[number] = 1;
+    this.flags[number] = this.quickIrqsBefore;
+    this.quickBucket = -1;
+    this.quick = this.make();
   }
 
   private disuse(bucket: number): void {

@@ -3,6 +3,8 @@
  * subclass, and where a class stands in the order graph. Models `struct lock_class` (include/linux/lockdep_types.h).
  */
 
+import { KEY_STRIDE } from './lock-flags.js';
+
 /** How a lock may wait, from never to asleep (`enum lockdep_wait_type`). */
 export const WaitType = {
   inv: 0,
@@ -62,15 +64,48 @@ export interface LockEdge {
 
 export type LockType = 'normal' | 'percpu';
 
+/**
+ * A sequence of held locks that was checked, as a path from the root: the chain cache as a tree. What lockdep says of a
+ * further lock depends only on the node and the key of the step, so that each step is checked once.
+ */
+export class ChainNode {
+  private readonly children = new Map<number, ChainNode>();
+
+  constructor(
+    readonly parent: ChainNode | undefined,
+    /** The step that leads here from its parent. */
+    readonly key: number,
+    readonly cls: LockClass | undefined,
+  ) {}
+
+  child(key: number): ChainNode | undefined {
+    return this.children.get(key);
+  }
+
+  add(key: number, cls: LockClass): ChainNode {
+    const node = new ChainNode(this, key, cls);
+    this.children.set(key, node);
+    return node;
+  }
+}
+
 export class LockClass {
   /** Set of `Usage` bits. */
   usage = 0;
   /** Where each bit was set, by bit: the place, then the functions around it, innermost first. */
   readonly usageTraces: (readonly string[])[] = [];
+  /** Steps that take a lock of the class are numbered from here. */
+  readonly firstKey: number;
   readonly after: LockEdge[] = [];
   readonly before: LockEdge[] = [];
+  /** The step that took a lock of the class last: where it began and led. */
+  lastFrom: ChainNode | undefined;
+  lastKey = -1;
+  lastTo: ChainNode | undefined;
   /** Longest time that a lock of the class was held, in simulated ns; -1 before the first. */
   worstHeldNs = -1;
+  /** Which measurement of latencies that belongs to. */
+  measurement = 0;
 
   constructor(
     readonly key: LockKey,
@@ -80,7 +115,9 @@ export class LockClass {
     readonly waitOuter: number,
     readonly waitInner: number,
     readonly type: LockType,
-  ) {}
+  ) {
+    this.firstKey = index * KEY_STRIDE;
+  }
 
   get name(): string {
     return this.key.name;

@@ -31,9 +31,8 @@ export abstract class Lock implements DepMap, Waitable {
   readonly id: number;
   /** Who holds it alone. */
   owner: Agent | undefined;
-  /** Where, on which CPU and when it was taken last. */
+  /** Where and when it was taken last. */
   place = '';
-  cpu = 0;
   sinceNs = 0;
   readonly sched: Sched;
   private readonly ownName: string | undefined;
@@ -91,11 +90,12 @@ export abstract class Lock implements DepMap, Waitable {
 
   protected noteTaken(place: string): void {
     const { sched } = this;
+    const { clock } = sched;
+    const nowNs = clock.nanos;
     this.place = place;
-    this.cpu = sched.here.id;
-    this.sinceNs = sched.clock.nanos;
-    sched.clock.nanos += sched.costs.lock;
-    if (!sched.quiet) this.note('acquired');
+    this.sinceNs = nowNs;
+    clock.nanos = nowNs + sched.costs.lock;
+    if (sched.trace !== undefined || sched.onTouch !== undefined) this.note('acquired');
   }
 
   /** Tells the trace and the explorer what happens to the lock. */
@@ -114,12 +114,15 @@ export abstract class Lock implements DepMap, Waitable {
 
   protected noteDropped(): void {
     const { sched, cls } = this;
-    sched.clock.nanos += sched.costs.lock;
-    if (!sched.quiet) this.note('released');
-    const heldNs = sched.clock.nanos - this.sinceNs;
-    if (heldNs <= cls.worstHeldNs) return;
+    const { clock } = sched;
+    const nowNs = clock.nanos + sched.costs.lock;
+    clock.nanos = nowNs;
+    if (sched.trace !== undefined || sched.onTouch !== undefined) this.note('released');
+    const heldNs = nowNs - this.sinceNs;
+    if (heldNs <= cls.worstHeldNs && cls.measurement === sched.latency.measurement) return;
     cls.worstHeldNs = heldNs;
-    sched.latency.lockHeld(cls.label, heldNs, this.place, this.cpu);
+    cls.measurement = sched.latency.measurement;
+    sched.latency.lockHeld(cls.label, heldNs, this.place, sched.here.id);
   }
 
   /** Whoever runs now. */

@@ -6,8 +6,8 @@
 import { HARDIRQ_MASK, NMI_MASK, SOFTIRQ_MASK, SOFTIRQ_OFFSET } from '../sched/preempt.js';
 import type { Sched } from '../sched/sched.js';
 import type { Task } from '../sched/task.js';
-import { ChainNode, type HeldLocks, MAX_LOCK_DEPTH } from './held-locks.js';
-import { type DepMap, LockClass, LockKey, type LockType, waitTypeIn } from './lock-class.js';
+import { type HeldLocks, MAX_LOCK_DEPTH } from './held-locks.js';
+import { ChainNode, type DepMap, LockClass, LockKey, type LockType, waitTypeIn } from './lock-class.js';
 import { HARDIRQS_OFF, IN_HARDIRQ, IN_SOFTIRQ, NESTED, SOFTIRQS_OFF, THREADABLE } from './lock-flags.js';
 import { LockdepChecks } from './lockdep-checks.js';
 import {
@@ -125,10 +125,9 @@ export class Lockdep {
     } else if (here.irqsDisabled) key += HARDIRQS_OFF;
     const { held } = current;
     const node = held.node ?? this.root;
+    // The class remembers its last step: nearly always the next one, too, and nothing has to be loaded for it.
     const next =
-      node.lastKey === key
-        ? node.lastNode
-        : (node.child(key) ?? this.step(held, viewOf(map, cls, place, key)));
+      cls.lastFrom === node && cls.lastKey === key ? cls.lastTo! : this.stepTo(held, map, place, key, cls);
     const { depth } = held;
     held.locks[depth] = map;
     held.places[depth] = place;
@@ -155,7 +154,8 @@ export class Lockdep {
     const top = held.depth - 1;
     if (top >= 0 && held.locks[top] === map) {
       held.depth = top;
-      held.node = held.node!.parent;
+      const { cls } = map;
+      held.node = cls.lastTo === held.node ? cls.lastFrom : held.node!.parent;
     } else this.releaseInner(held, map, place);
   }
 
@@ -219,6 +219,15 @@ export class Lockdep {
     if (soft === 0) return bits;
     // On RT softirqs are served by threads, which are no interrupts to lockdep.
     return bits + ((soft & SOFTIRQ_OFFSET) !== 0 && !this.rt ? SOFTIRQS_OFF + IN_SOFTIRQ : SOFTIRQS_OFF);
+  }
+
+  private stepTo(held: HeldLocks, map: DepMap, place: string, key: number, cls: LockClass): ChainNode {
+    const node = held.node ?? this.root;
+    const next = node.child(key) ?? this.step(held, viewOf(map, cls, place, key));
+    cls.lastFrom = node;
+    cls.lastKey = key;
+    cls.lastTo = next;
+    return next;
   }
 
   /** A step not taken before: it is checked and kept. */

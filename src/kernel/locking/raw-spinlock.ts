@@ -166,12 +166,15 @@ export class RawSpinLock extends Lock implements SpinLockOps {
   }
 
   private release(): void {
-    const { env, sched } = this;
-    if (!sched.quiet && this.fnUnlock.armed)
-      env.executor.drive(inFunction(sched.here.calls, this.fnUnlock, [], nothing));
-    env.lockdep.release(this);
-    if (this.owner === undefined) alreadyUnlocked(this, sched.here.id, env);
+    if (!this.sched.quiet) this.fireUnlock();
+    this.env.lockdep.release(this);
+    if (this.owner === undefined) alreadyUnlocked(this, this.env);
     this.drop();
+  }
+
+  private fireUnlock(): void {
+    const { fnUnlock } = this;
+    if (fnUnlock.armed) this.env.executor.drive(inFunction(this.sched.here.calls, fnUnlock, [], nothing));
   }
 }
 
@@ -180,8 +183,9 @@ function* nothing(): Flow<number> {
 }
 
 /** What a kernel with CONFIG_DEBUG_SPINLOCK prints of a spinlock that nobody holds. */
-function alreadyUnlocked(lock: Lock, cpu: number, env: LockEnv): void {
+function alreadyUnlocked(lock: Lock, env: LockEnv): void {
   const { comm, pid } = env.sched.current;
+  const cpu = env.sched.here.id;
   env.sched.console.splat('bug', [
     `BUG: spinlock already unlocked on CPU#${cpu}, ${comm}/${pid}`,
     ` lock: ${lock.name}, .magic: dead4ead, .owner: <none>/-1, .owner_cpu: -1`,

@@ -84,9 +84,9 @@ export class RtMutex extends Lock {
   /** Gives the lock up: the first waiter is woken to take it, what it lent is given back. */
   giveUp(): void {
     const { owner } = this;
-    const top = this.waiters[0];
     this.drop();
-    if (top === undefined || owner === undefined) return;
+    if (this.waiters.length === 0 || owner === undefined) return;
+    const top = this.waiters[0]!;
     const { waiters } = piOf(owner);
     removeFrom(waiters, top);
     this.adjustPrio(owner);

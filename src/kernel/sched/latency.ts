@@ -25,11 +25,18 @@ export interface LatencyReport {
 
 export class Latency {
   private readonly sections = new Map<SectionKind, Worst>();
+  /** Counts how often measuring began anew, for those who keep the worst themselves. */
+  measurement = 0;
+  private irqsoffNs = -1;
+  private preemptoffNs = -1;
   private readonly held = new Map<string, Worst>();
 
   section(kind: SectionKind, ns: number, place: string, cpu: number): void {
-    const worst = this.sections.get(kind);
-    if (worst === undefined || ns > worst.ns) this.sections.set(kind, { ns, place, cpu });
+    // Nearly always shorter than the worst: that costs a comparison.
+    if (ns <= (kind === 'irqsoff' ? this.irqsoffNs : this.preemptoffNs)) return;
+    if (kind === 'irqsoff') this.irqsoffNs = ns;
+    else this.preemptoffNs = ns;
+    this.sections.set(kind, { ns, place, cpu });
   }
 
   /** A lock of a class was held for so long. */
@@ -53,7 +60,10 @@ export class Latency {
   }
 
   reset(): void {
+    this.measurement++;
     this.sections.clear();
+    this.irqsoffNs = -1;
+    this.preemptoffNs = -1;
     this.held.clear();
   }
 }
