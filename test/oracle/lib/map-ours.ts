@@ -280,6 +280,16 @@ class Runner {
   }
 }
 
+/** Creates maps one by one in one kernel and lets go of them: errnos. */
+export function createOurs(maps: readonly ScenarioMap[], cpus: number): number[] {
+  const runner = new Runner(cpus);
+  return maps.map((map, i) => {
+    const errno = runner.addMap(i, map);
+    runner.maps.pop()?.release();
+    return errno;
+  });
+}
+
 /** @param cpus as many as the running kernel has */
 export function runOurs(scenario: Scenario, cpus: number): ScenarioAnswer {
   const runner = new Runner(cpus);
