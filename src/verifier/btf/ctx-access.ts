@@ -151,6 +151,9 @@ function pointerAccess(
   regType |= pointerTagFlag(btf, pointee) & ~MEM_RCU;
   const id = btf.skipModifiersAndTypedefs(pointee);
   const type = btf.type(id);
+  if (type.kind === 'fwd' && v.request.policy?.vmlinuxPartial === true) {
+    v.unsupported(`struct ${type.name}, which the kernel's types at hand only declare`);
+  }
   if (!isComposite(type)) {
     return void v.error(`func '${name}' arg${index} type ${kindText(type.kind)} is not a struct`);
   }

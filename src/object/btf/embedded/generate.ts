@@ -5,10 +5,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { deflateRawSync } from 'node:zlib';
+import { kfuncByName } from '../../../abi/kfuncs.js';
 import { Btf } from '../btf.js';
 import { reduceBtf } from '../reduce.js';
 import type { BtfKind } from '../types.js';
-import { ROOT_NAMES, ROOT_PATTERNS } from './roots.js';
+import { FUNCTION_PATTERNS, ROOT_NAMES, ROOT_PATTERNS } from './roots.js';
 
 const ROOT_KINDS: ReadonlySet<BtfKind> = new Set(['struct', 'union', 'enum', 'enum64', 'typedef']);
 
@@ -19,7 +20,13 @@ function chooseRoots(btf: Btf): Set<number> {
   };
   for (const name of ROOT_NAMES) btf.idsByName(name).forEach(take);
   for (let id = btf.firstId; id < btf.typeCount; id++) {
-    if (ROOT_PATTERNS.some((pattern) => pattern.test(btf.nameOf(id)))) take(id);
+    const name = btf.nameOf(id);
+    if (btf.kindOf(id) === 'func') {
+      if (kfuncByName(name) !== undefined || FUNCTION_PATTERNS.some((pattern) => pattern.test(name)))
+        roots.add(id);
+    } else if (ROOT_PATTERNS.some((pattern) => pattern.test(name))) {
+      take(id);
+    }
   }
   return roots;
 }

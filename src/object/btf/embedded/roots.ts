@@ -112,4 +112,17 @@ export const ROOT_PATTERNS: readonly RegExp[] = [
   /^btf_trace_(sched|sys|net|napi|kfree_skb|consume_skb|skb|tcp|udp|inet|block|irq|softirq|signal|task|timer|workqueue)/,
   /^btf_trace_(kmalloc|kfree|kmem|mm_page|mm_vmscan|cgroup|contention|exceptions|page_fault|xdp|bpf|cpu|module|oom)/,
   /^bpf_iter__/,
+  // what the verifier asks of a kernel: fields that keep trust, structures of functions, contexts
+  /__safe_(rcu|trusted)(_or_null)?$/,
+  /^bpf_struct_ops_(tcp_congestion_ops|bpf_dummy_ops)$/,
+  /^bpf_dummy_ops(_state)?$/,
+];
+
+/** Functions kept with their prototypes: iterators' targets, stand-ins of struct_ops; kernel functions beside them. */
+export const FUNCTION_PATTERNS: readonly RegExp[] = [
+  /^bpf_iter_(bpf_map|bpf_map_elem|bpf_sk_storage_map|bpf_prog|bpf_link|sockmap|task|task_file|task_vma|cgroup|ksym)$/,
+  /^bpf_iter_(kmem_cache|dmabuf|netlink|ipv6_route|tcp|udp|unix)$/,
+  /^(__)?bpf_tcp_ca_/,
+  /^bpf_dummy_(ops__)?test_/,
+  /^bpf_lsm_/,
 ];
