@@ -148,15 +148,17 @@ export class Softirqs {
   /** The two in plain code; they drive their flows where there is something to wait for or to run. */
   disableNow(place: string): void {
     const { sched } = this;
-    if (sched.rt || inHardirq(sched.here)) sched.driver?.drive(this.disable(place));
+    if (inHardirq(sched.here) || !(sched.quiet || !sched.rt)) sched.driver?.drive(this.disable(place));
+    else if (sched.rt) this.disableRtNow(place);
     else sched.countAdd(SOFTIRQ_DISABLE_OFFSET, place);
   }
 
   enableNow(): void {
     const { sched } = this;
     const { here } = sched;
-    if (sched.rt || here.softirqPending !== 0 || here.needResched || here.irqsDisabled || inHardirq(here))
+    if (here.softirqPending !== 0 || here.needResched || here.irqsDisabled || inHardirq(here))
       sched.driver?.drive(this.enable());
+    else if (sched.rt) this.leaveRt(SOFTIRQ_DISABLE_OFFSET, preemptible(here));
     else sched.countSub(SOFTIRQ_DISABLE_OFFSET);
   }
 
@@ -175,22 +177,39 @@ export class Softirqs {
 
   private *disableRt(place: string, count: number): Flow<void> {
     const { sched, bhLock } = this;
-    if (sched.current.softirqDisableCount === 0) {
-      if (preemptible(sched.here)) {
-        if (bhLock === undefined) sched.migrateDisable(place);
-        else yield* bhLock.lock(place);
-        sched.current.rcuDepth++;
-      } else if (this.depth[sched.here.id] !== 0) {
-        sched.console.warnOnce(
-          'kernel/softirq.c __local_bh_disable_ip',
-          'DEBUG_LOCKS_WARN_ON(softirq_ctrl.cnt)',
-        );
-      }
+    if (this.isFirst()) {
+      if (bhLock === undefined) sched.migrateDisable(place);
+      else yield* bhLock.lock(place);
+      sched.current.rcuDepth++;
     }
-    const { current, here } = sched;
+    this.enterRt(count);
+  }
+
+  private disableRtNow(place: string): void {
+    const { sched, bhLock } = this;
+    if (this.isFirst()) {
+      if (bhLock === undefined) sched.migrateDisable(place);
+      else bhLock.lockNow(place);
+      sched.current.rcuDepth++;
+    }
+    this.enterRt(SOFTIRQ_DISABLE_OFFSET);
+  }
+
+  /** Whether the task begins its outermost section, and can wait for the lock. */
+  private isFirst(): boolean {
+    const { here, current, console } = this.sched;
+    if (current.softirqDisableCount !== 0) return false;
+    if (preemptible(here)) return true;
+    if (this.depth[here.id] !== 0)
+      console.warnOnce('kernel/softirq.c __local_bh_disable_ip', 'DEBUG_LOCKS_WARN_ON(softirq_ctrl.cnt)');
+    return false;
+  }
+
+  private enterRt(count: number): void {
+    const { current, here } = this.sched;
     this.depth[here.id]! += count;
-    current.softirqDisableCount =
-      bhLock === undefined ? current.softirqDisableCount + count : this.depth[here.id]!;
+    const depth = this.depth[here.id]!;
+    current.softirqDisableCount = this.bhLock === undefined ? current.softirqDisableCount + count : depth;
   }
 
   private *enableRt(): Flow<void> {

@@ -37,6 +37,8 @@ interface Slab {
 interface CpuSlab {
   readonly freelist: number[];
   slab: Slab | undefined;
+  /** Its index; -1 where there is none. */
+  slabIndex: number;
   readonly partial: Slab[];
 }
 
@@ -45,6 +47,8 @@ export class KmemCache {
   inUse = 0;
   private readonly order: number;
   private readonly perSlab: number;
+  /** An object's number, less 1, shifted right by so much, is its slab's index. */
+  private readonly shift: number;
   private readonly cpus: readonly CpuSlab[];
   private readonly slabs: (Slab | undefined)[] = [];
   private readonly partial: Slab[] = [];
@@ -68,7 +72,8 @@ export class KmemCache {
     while (order < MAX_SLAB_ORDER && (PAGE_SIZE << order) / size < MIN_OBJECTS) order++;
     this.order = order;
     this.perSlab = Math.max(1, Math.floor((PAGE_SIZE << order) / size));
-    this.cpus = sched.cpus.map(() => ({ freelist: [], slab: undefined, partial: [] }));
+    this.shift = Math.ceil(Math.log2(this.perSlab));
+    this.cpus = sched.cpus.map(() => ({ freelist: [], slab: undefined, slabIndex: -1, partial: [] }));
     this.local = locks.local(new LockKey('&c->lock'));
     this.listLock = locks.spin('&n->list_lock');
     this.slow = sched.probes.point('___slab_alloc');
@@ -175,6 +180,7 @@ export class KmemCache {
       else before.frozen = false;
     }
     cpu.slab = slab;
+    cpu.slabIndex = slab.index;
     slab.frozen = true;
     cpu.freelist.push(...slab.free.splice(0));
     slab.inUse = this.perSlab;
@@ -208,7 +214,7 @@ export class KmemCache {
     const free: number[] = [];
     const hole = this.slabs.indexOf(undefined);
     const index = hole < 0 ? this.slabs.length : hole;
-    const first = index * this.perSlab + 1;
+    const first = (index << this.shift) + 1;
     for (let i = this.perSlab - 1; i >= 0; i--) free.push(first + i);
     const slab: Slab = { index, pfn, free, inUse: 0, frozen: true };
     this.slabs[index] = slab;
@@ -238,7 +244,7 @@ export class KmemCache {
     sched.charge(sched.costs.slab);
     if (sched.rt) yield* this.local.lock('do_slab_free');
     const cpu = this.cpus[sched.here.id]!;
-    const own = cpu.slab === this.slabOf(object);
+    const own = cpu.slabIndex === (object - 1) >> this.shift;
     if (own) cpu.freelist.push(object);
     if (sched.rt) this.local.unlock();
     if (!own) yield* inFunction(sched.here.calls, this.slowFree, [this.name], () => this.freeSlow(object));
@@ -247,20 +253,18 @@ export class KmemCache {
   freeNow(object: number): void {
     const { env } = this;
     const { sched } = env;
-    if (sched.quiet && !sched.rt) {
-      const cpu = this.cpus[sched.here.id]!;
-      if (cpu.slab === this.slabOf(object) && this.given[object] === 1) {
-        this.takeBack(object);
-        sched.clock.nanos += sched.costs.slab;
-        cpu.freelist.push(object);
-        return;
-      }
+    const cpu = this.cpus[sched.here.id]!;
+    const own = cpu.slabIndex === (object - 1) >> this.shift && this.given[object] === 1;
+    if (!own || !sched.quiet) {
+      env.locks.executor.drive(this.free(object));
+      return;
     }
-    env.locks.executor.drive(this.free(object));
-  }
-
-  private slabOf(object: number): Slab | undefined {
-    return this.slabs[Math.floor((object - 1) / this.perSlab)];
+    if (sched.rt) this.local.lockNow('do_slab_free');
+    this.given[object] = 0;
+    this.inUse--;
+    sched.clock.nanos += sched.costs.slab;
+    cpu.freelist.push(object);
+    if (sched.rt) this.local.unlock();
   }
 
   private takeBack(object: number): boolean {
@@ -276,7 +280,7 @@ export class KmemCache {
   /** __slab_free: the object belongs to a slab that this CPU does not work with. */
   private *freeSlow(object: number): Flow<number> {
     const { sched } = this.env;
-    const slab = this.slabOf(object)!;
+    const slab = this.slabs[(object - 1) >> this.shift]!;
     const wasFull = slab.free.length === 0;
     slab.free.push(object);
     slab.inUse--;

@@ -246,7 +246,7 @@ export class Executor implements Driver {
     const { top, current } = cpu;
     if (top !== undefined) return !top.driven && top.flow !== undefined && top.pause?.kind !== 'spin';
     if (current === cpu.idle)
-      return !this.exploring && (cpu.queue.some((task) => !task.onCpu) || this.canPull(cpu));
+      return !this.exploring && (cpu.queue.some((task) => !task.onCpu) || this.sched.canPull(cpu));
     // A task that the host drives keeps its CPU until it pauses.
     if (current.flow === undefined || current.driven > 0) return false;
     return cpu.taskPause?.kind !== 'spin' || givesWay(cpu);
@@ -283,15 +283,6 @@ export class Executor implements Driver {
     // First in, first out: such a task leaves for nobody of its own priority.
     if (current.attr.policy === 'fifo' || current.attr.policy === 'deadline') return;
     for (const task of queue) if (rank(task) === rank(current)) found.push({ kind: 'switch', cpu, task });
-  }
-
-  private canPull(cpu: Cpu): boolean {
-    return this.sched.cpus.some(
-      (other) =>
-        other !== cpu &&
-        other.current !== other.idle &&
-        other.queue.some((t) => t.migrationDisabled === 0 && t.allows(cpu.id) && !t.onCpu),
-    );
   }
 
   private furthestBack(choices: readonly Choice[]): number {

@@ -116,10 +116,11 @@ export class RunQueues {
   }
 
   /** pull_rt_task, and, for a CPU that would be idle, any task that waits elsewhere. */
-  private toPull(cpu: Cpu, own: Task | undefined): Task | undefined {
+  toPull(cpu: Cpu, own: Task | undefined): Task | undefined {
     let found: Task | undefined;
     for (const other of this.cpus) {
-      if (other === cpu || other.queue.length === 0) continue;
+      // An idle CPU takes what waits there itself.
+      if (other === cpu || other.queue.length === 0 || other.current === other.idle) continue;
       const qualifies = (task: Task): boolean =>
         movable(task, cpu) && (isRt(task) ? !(task.prio < other.current.prio) : own === undefined);
       const best = bestOf(other.queue, qualifies);
@@ -131,18 +132,19 @@ export class RunQueues {
 
   /** push_rt_tasks: waiting real-time tasks of a CPU go where they can run at once. */
   push(cpu: Cpu): void {
+    const stay = new Set<Task>();
     for (;;) {
-      const task = bestOf(
-        cpu.queue,
-        (t) => isRt(t) && t.migrationDisabled === 0 && !t.onCpu && t.prio >= cpu.current.prio,
-      );
+      const task = bestOf(cpu.queue, (t) => isRt(t) && t.prio >= cpu.current.prio && !stay.has(t));
       if (task === undefined) return;
-      const allowed = this.cpus.filter((other) => other !== cpu && task.allows(other.id));
-      const target = allowed.find(isFree) ?? lowest(allowed, allowed[0] ?? cpu);
-      if (target === cpu || target.current.prio <= task.prio || target.queue.some((t) => t.prio <= task.prio))
-        return;
-      this.remove(task);
-      this.add(target, task, 'moved');
+      const targets = this.cpus.filter(
+        (other) => other !== cpu && movable(task, other) && wouldRun(task, other),
+      );
+      const [first] = targets;
+      if (first === undefined) stay.add(task);
+      else {
+        this.remove(task);
+        this.add(targets.find(isFree) ?? lowest(targets, first), task, 'moved');
+      }
     }
   }
 
@@ -172,6 +174,11 @@ export class RunQueues {
 }
 
 const isDeadline = (a: Task, b: Task): boolean => a.prio < 0 && b.prio < 0;
+
+/** Whether a real-time task would be the one to run on a CPU. */
+function wouldRun(task: Task, cpu: Cpu): boolean {
+  return task.prio < cpu.current.prio && !cpu.queue.some(({ prio }) => prio <= task.prio);
+}
 
 /** Runnable tasks. */
 function load(cpu: Cpu): number {

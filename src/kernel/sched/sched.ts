@@ -389,6 +389,8 @@ export class Sched {
         this.queues.add(this.selectCpu(task), task, 'moved');
       }
     }
+    // A wider mask may let it run at once.
+    if (!task.onCpu && task.state === 'running') this.queues.push(this.cpus[task.cpu]!);
     for (const waiter of task.affinityWaiters.splice(0)) this.wake(waiter);
   }
 
@@ -406,6 +408,11 @@ export class Sched {
   /** Takes the task that a CPU is to run next out of the queues; its idle task when there is none. */
   takeNext(cpu: Cpu): Task {
     return this.queues.takeNext(cpu);
+  }
+
+  /** Whether an idle CPU would take a task that waits elsewhere. */
+  canPull(cpu: Cpu): boolean {
+    return this.queues.toPull(cpu, undefined) !== undefined;
   }
 
   /** Takes a waiting task out of its run queue, for a CPU that turns to it. */
