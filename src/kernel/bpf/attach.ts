@@ -4,6 +4,7 @@
  */
 import { AttachType, attachTypeName } from '../../abi/attach-types.js';
 import { ProgType } from '../../abi/prog-types.js';
+import type { Btf } from '../../object/btf/btf.js';
 import type { Cgroups } from '../cgroup/attach.js';
 import { SyscallError } from '../errors.js';
 import type { PerfEvents } from '../events/perf-event.js';
@@ -30,6 +31,9 @@ export interface AttachPoints {
   readonly cgroups: Cgroups;
   readonly hooks: NetHooks;
 }
+
+/** Functions that every kernel has. */
+const WELL_KNOWN = ['schedule', 'vfs_read', 'do_exit'];
 
 export class Attacher {
   /** In the order in which they were made; detached ones too. */
@@ -98,6 +102,7 @@ export class Attacher {
     const { btf } = kernel;
     const there =
       btf === undefined ||
+      !listsFunctions(btf) ||
       btf.findByName(name, 'func') !== undefined ||
       probes.names().includes(name) ||
       this.declared.has(name);
@@ -124,6 +129,11 @@ export class Attacher {
     if (/^\w+(:\w+)?$/.test(name)) return probes.point(fullEventName(name, probes.names()));
     throw SyscallError.of('ENOENT', `"${name}" names no tracepoint`, { symbol: prog.name });
   }
+}
+
+/** Whether types name the kernel's functions: a whole kernel's do, an extract of one does not. */
+function listsFunctions(btf: Btf): boolean {
+  return WELL_KNOWN.every((name) => btf.findByName(name, 'func') !== undefined);
 }
 
 /** The types of programs that a target takes. */

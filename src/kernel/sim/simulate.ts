@@ -122,7 +122,7 @@ class Simulation {
   private plan(): void {
     const actors = new Map<string, EventSpec[]>();
     for (const event of this.scenario.events) {
-      if (event.task === undefined && this.comesByItself(event)) continue;
+      if (event.task === undefined && within(event.path, () => this.comesByItself(event))) continue;
       const key = event.task ?? `cpu${event.cpu ?? 0}`;
       actors.set(key, [...(actors.get(key) ?? []), event]);
     }
@@ -225,9 +225,9 @@ class Simulation {
 }
 
 /** What goes wrong in a place of the scenario is the scenario's fault. */
-function within(path: string, act: () => void): void {
+function within<T>(path: string, act: () => T): T {
   try {
-    act();
+    return act();
   } catch (error) {
     if (error instanceof ScenarioError && error.detail.startsWith(path)) throw error;
     if (error instanceof BpflabError) throw new ScenarioError('SCENARIO_VALUE', `${path}: ${error.detail}`);
