@@ -12,6 +12,7 @@ import { DYNPTR_LOCAL, DYNPTR_RINGBUF } from './dynptr/slots.js';
 import { mayAccessPacket, timerProblem } from './env/index.js';
 import { ERRNO } from './errno.js';
 import { checkFuncArgOffset, checkHelperMem, checkMemSize } from './helper-mem.js';
+import { inTreeCallback } from './kfunc/tree-callback.js';
 import { kptrMatches, kptrOfDest } from './kptr.js';
 import { checkFieldPointer } from './map-field.js';
 import type { MapView } from './map-view.js';
@@ -22,6 +23,7 @@ import {
   baseType,
   CONST_PTR_TO_DYNPTR,
   CONST_PTR_TO_MAP,
+  DYNPTR_TYPES,
   isAlloc,
   isPacketPointer,
   MEM_ALLOC,
@@ -175,6 +177,7 @@ function checkType(
   let { type } = reg;
   if (arg.readOnly) type &= ~MEM_RDONLY;
   if (arg.nullable) type &= ~PTR_MAYBE_NULL;
+  if (kind === 'mem' && baseType(type) === PTR_TO_MEM) type &= ~DYNPTR_TYPES;
   const isExchanged = proto.name === 'kptr_xchg' && arg.release;
   if (isExchanged && isAlloc(type)) type &= ~(MEM_ALLOC | MEM_PERCPU);
   const expected = COMPATIBLE[kind];
@@ -257,6 +260,7 @@ function checkKind(
       meta.subprog = reg.subprog;
       return;
     case 'spin_lock':
+      if (inTreeCallback(v)) v.denied("can't spin_{lock,unlock} in rbtree cb");
       processSpinLock(v, reg, regno, proto.id === FUNC_SPIN_LOCK ? PLAIN_LOCK : PLAIN_UNLOCK);
       return;
     case 'timer':

@@ -164,6 +164,10 @@ export function isPacketAny(type: number): boolean {
   return type === PTR_TO_PACKET || type === PTR_TO_PACKET_META || type === PTR_TO_PACKET_END;
 }
 
+/** `DYNPTR_TYPE_FLAG_MASK`. */
+export const DYNPTR_TYPES =
+  DYNPTR_TYPE_LOCAL | DYNPTR_TYPE_RINGBUF | DYNPTR_TYPE_SKB | DYNPTR_TYPE_XDP | DYNPTR_TYPE_SKB_META;
+
 /** Memory of a dynptr that stands for the packet (`reg_is_dynptr_slice_pkt`). */
 export function isPacketSlice(type: number): boolean {
   return baseType(type) === PTR_TO_MEM && (type & PACKET_DYNPTRS) !== 0;

@@ -79,7 +79,7 @@ const POINTER_TAGS = new Map<string, number>([
 ]);
 
 /** Nesting of structs that the kernel follows. */
-const MAX_DEPTH = 4;
+const MAX_DEPTH = 31;
 /** Fields a value may have (`BTF_FIELDS_MAX`). */
 const MAX_FIELDS = 11;
 
@@ -111,8 +111,8 @@ export function specialFieldsOf(btf: Btf, id: number): readonly SpecialField[] {
 function searchFields(btf: Btf, id: number): readonly SpecialField[] {
   const search = new FieldSearch(btf);
   search.inType(id, 0, 0);
-  const fields = search.found.sort((a, b) => a.offset - b.offset).slice(0, MAX_FIELDS);
-  return isGoodRecord(fields) ? fields : [];
+  const fields = search.found.sort((a, b) => a.offset - b.offset);
+  return !search.tooDeep && isGoodRecord(fields) ? fields : [];
 }
 
 /** At most one of each of these. */
@@ -121,6 +121,7 @@ const UNIQUE =
 
 /** Linux takes fields that do not go together for none at all (the end of `btf_parse_fields`). */
 function isGoodRecord(fields: readonly SpecialField[]): boolean {
+  if (fields.length > MAX_FIELDS) return false;
   let mask = 0;
   for (const { kind, target } of fields) {
     if ((mask & kind & UNIQUE) !== 0) return false;
@@ -135,6 +136,7 @@ function isGoodRecord(fields: readonly SpecialField[]): boolean {
 
 class FieldSearch {
   readonly found: SpecialField[] = [];
+  tooDeep = false;
   readonly #btf: Btf;
 
   constructor(btf: Btf) {
@@ -142,7 +144,8 @@ class FieldSearch {
   }
 
   inType(id: number, offset: number, depth: number): void {
-    if (depth > MAX_DEPTH || this.found.length > MAX_FIELDS) return;
+    if (depth > MAX_DEPTH) this.tooDeep = true;
+    if (this.tooDeep || this.found.length > MAX_FIELDS) return;
     const structId = this.#btf.skipModifiersAndTypedefs(id);
     const type = this.#btf.type(structId);
     if (type.kind === 'struct') {

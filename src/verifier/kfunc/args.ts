@@ -115,8 +115,11 @@ function noteReference(v: Verifier, meta: KfuncMeta, index: number, reg: Reg): v
 /** A work queue, or task work, and the map that is named with it are one. */
 function noteMap(v: Verifier, meta: KfuncMeta, index: number, reg: Reg): void {
   const { map } = reg;
-  if (map === null) v.invalid(`pointer in R${index + 1} isn't map pointer`);
-  if (meta.map !== null && map.has(FIELD.WORKQUEUE | FIELD.TASK_WORK)) {
+  // In the kernel's union anything else that the register knows passes for a map here.
+  if (map === null && reg.btf === null && reg.extra === 0 && reg.extra2 === 0) {
+    v.invalid(`pointer in R${index + 1} isn't map pointer`);
+  }
+  if (map !== null && meta.map !== null && map.has(FIELD.WORKQUEUE | FIELD.TASK_WORK)) {
     if (meta.map !== map || meta.mapUid !== reg.mapUid) {
       const [what, field, named] = map.has(FIELD.TASK_WORK)
         ? ['bpf_task_work', 'R2', 'R3']

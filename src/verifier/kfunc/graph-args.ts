@@ -17,8 +17,8 @@ import {
 import { constNumber, isConst } from '../scalar/index.js';
 import { FIELD, fieldText } from '../special-fields.js';
 import { isAllocationLocked } from '../spin-lock.js';
-import { isRbtreeKfunc } from './desc.js';
 import type { KfuncMeta } from './meta.js';
+import { inTreeCallback } from './tree-callback.js';
 
 const OBJECT = PTR_TO_BTF_ID | MEM_ALLOC;
 
@@ -126,13 +126,4 @@ function checkNodeOwner(
     v.invalid(`${name} can only take non-owning or refcounted bpf_rb_node pointer`);
   }
   if (inTreeCallback(v)) v.invalid(`${name} not allowed in rbtree cb`);
-}
-
-/** Inside the comparison that `bpf_rbtree_add` calls, under its lock (`in_rbtree_lock_required_cb`). */
-export function inTreeCallback(v: Verifier): boolean {
-  const { frame } = v;
-  if (v.state.curframe === 0 || !frame.inCallback) return false;
-  const insn = v.insns[frame.callsite]!;
-  const kfunc = v.kfuncs.get(insn.imm);
-  return kfunc !== undefined && isRbtreeKfunc(kfunc.name);
 }

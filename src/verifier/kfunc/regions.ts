@@ -8,8 +8,8 @@ import type { Verifier } from '../context.js';
 import type { Reg } from '../reg.js';
 import { MEM_RCU, PTR_MAYBE_NULL, PTR_UNTRUSTED } from '../reg-type.js';
 import { SLOT_ITER, updateRegs, type VerifierState } from '../state.js';
-import { inTreeCallback } from './graph-args.js';
 import type { KfuncMeta } from './meta.js';
+import { inTreeCallback } from './tree-callback.js';
 
 export function enterOrLeaveSections(v: Verifier, meta: KfuncMeta): void {
   const { name } = meta.kfunc;
