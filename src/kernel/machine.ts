@@ -16,7 +16,7 @@ import { KernelSymbols } from './kallsyms.js';
 import type { KernelObject } from './lib/kernel-object.js';
 import { Prandom } from './lib/random.js';
 import { Locks } from './locking/index.js';
-import type { LockdepMode } from './locking/lockdep.js';
+import type { Lockdep, LockdepMode } from './locking/lockdep.js';
 import type { RcEvent } from './media/rc-event.js';
 import { Mm } from './mm/index.js';
 import { UserMemory } from './mm/user-memory.js';
@@ -187,6 +187,11 @@ export class Machine implements MapHost {
 
   get memory() {
     return this.engine.memory;
+  }
+
+  /** The lock validator: what is held, and the order graph as data. */
+  get lockdep(): Lockdep {
+    return this.locks.lockdep;
   }
 
   /** A non-maskable interrupt that does `body` on a CPU (default: here), as soon as it can be taken. */

@@ -7,7 +7,15 @@ import { HARDIRQ_MASK, NMI_MASK, SOFTIRQ_MASK, SOFTIRQ_OFFSET } from '../sched/p
 import type { Sched } from '../sched/sched.js';
 import type { Task } from '../sched/task.js';
 import { type HeldLocks, MAX_LOCK_DEPTH } from './held-locks.js';
-import { ChainNode, type DepMap, LockClass, LockKey, type LockType, waitTypeIn } from './lock-class.js';
+import {
+  ChainNode,
+  type DepMap,
+  LockClass,
+  LockKey,
+  type LockType,
+  WaitType,
+  waitTypeIn,
+} from './lock-class.js';
 import { HARDIRQS_OFF, IN_HARDIRQ, IN_SOFTIRQ, NESTED, SOFTIRQS_OFF, THREADABLE } from './lock-flags.js';
 import { LockdepChecks } from './lockdep-checks.js';
 import {
@@ -31,6 +39,7 @@ export interface LockOrderGraph {
   readonly classes: readonly {
     readonly index: number;
     readonly name: string;
+    /** A value of `WaitType`. */
     readonly waitType: number;
     /** E.g. `IN-HARDIRQ-W`. */
     readonly usage: readonly string[];
@@ -195,11 +204,12 @@ export class Lockdep {
 
   /** The order graph as it has been seen so far. */
   graph(): LockOrderGraph {
+    const prove = this.sched.profile.proveRawLockNesting;
     return {
       classes: this.classes.map(({ index, label, waitInner, usage }) => ({
         index,
         name: label,
-        waitType: waitInner,
+        waitType: prove || waitInner <= WaitType.spin ? waitInner : waitInner + 1,
         usage: [...Array(10).keys()].filter((bit) => (usage & (1 << bit)) !== 0).map(usageText),
       })),
       edges: this.classes.flatMap(({ after }) =>
