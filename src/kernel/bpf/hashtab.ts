@@ -23,6 +23,8 @@ const DELETE = 'htab_map_delete_elem';
 const DELETE_NODE = 'htab_lru_map_delete_node';
 /** In place of an element's number: there is no memory for one. */
 const NO_MEMORY = -1;
+/** Parts of a table that an explorer tells apart. */
+const PARTS = 16;
 const BATCH = '__htab_map_lookup_and_delete_batch';
 
 /** The functions of the kernel that a map's operations go through, for probes. */
@@ -52,6 +54,7 @@ export class HashMap extends HashTable {
   private readonly extra: number[] = [];
   private readonly locks: BucketLocks;
   private readonly functions: Functions;
+  private readonly parts: readonly object[] = Array.from({ length: PARTS }, () => ({}));
 
   static check(attr: MapAttr): void {
     checkHashAttr(attr);
@@ -110,6 +113,7 @@ export class HashMap extends HashTable {
   }
 
   private lookupNow(key: number): number {
+    if (this.host.sched.onTouch !== undefined) this.touchBucket(this.hashOf(key));
     const elem = this.find(key);
     if (elem === 0) return 0;
     this.lru?.touch(elem);
@@ -238,8 +242,15 @@ export class HashMap extends HashTable {
     return yield* inFunction(this.host.sched.here.calls, this.functions.raw, [], function* () {
       // Where an NMI finds the bucket locked by what it interrupts.
       if (map.host.sched.interleaved) yield UNDER_LOCK;
+      map.touchBucket(hash);
       return map.findHashed(key, hash);
     });
+  }
+
+  /** Tells an explorer which part of the table a step depends on. */
+  private touchBucket(hash: number): void {
+    const { sched } = this.host;
+    if (sched.onTouch !== undefined) sched.touch(this.parts[hash & (PARTS - 1)]!, true);
   }
 
   /** This CPU's spare element, in exchange for the one that is replaced; 0 where there are none. */

@@ -158,6 +158,7 @@ export class LpmTrieMap extends BpfMap {
   }
 
   private *updateBody(key: number, value: number, flags: number): Flow<number> {
+    this.touch();
     if (!this.updateOk(key, flags)) return -Errno.EINVAL;
     let elem = this.allocatesOutside ? yield* this.nodes.takeFlow(this.numbered) : 0;
     if (this.allocatesOutside && elem === 0) return -Errno.ENOMEM;
@@ -229,6 +230,7 @@ export class LpmTrieMap extends BpfMap {
   }
 
   private *deleteBody(key: number): Flow<number> {
+    this.touch();
     if (this.memory.view.getUint32(key, true) > this.maxPrefix) return -Errno.EINVAL;
     if (this.host.sched.interleaved) yield BEFORE_LOCK;
     const busy = yield* this.lock.lock(DELETE);

@@ -162,14 +162,17 @@ export abstract class BpfMap {
   // The same as flows: what takes locks states it whole there, and drives it where its plain code cannot be taken
 
   *lookupFlow(key: number): Flow<number> {
+    this.touch();
     return this.lookup(key);
   }
 
   *updateFlow(key: number, value: number, flags: number): Flow<number> {
+    this.touch();
     return this.update(key, value, flags);
   }
 
   *deleteFlow(key: number): Flow<number> {
+    this.touch();
     return this.delete(key);
   }
 
@@ -199,6 +202,11 @@ export abstract class BpfMap {
 
   *sysLookupAndDeleteFlow(key: number, value: number, flags = 0): Flow<number> {
     return this.sysLookupAndDelete(key, value, flags);
+  }
+
+  /** Tells an explorer that the step depends on the map; whoever looks an element up may write to it. */
+  protected touch(): void {
+    this.host.sched.touch(this, true);
   }
 
   /** Batch operations that there are. */

@@ -56,6 +56,7 @@ describe('two CPUs at once', () => {
     expect(results.length).toBe(40);
     expect(results.every((result) => result === 0)).toBe(true);
     expect([...kernel.bpf.mapEntries(map)].length).toBe(8);
+    expect(kernel.sched.console.splats).toEqual([]);
     const { here } = kernel.sched;
     expect([here.preemptCount, here.irqsDisabled, kernel.sched.current.migrationDisabled]).toEqual([
       0,
@@ -77,6 +78,7 @@ describe('two CPUs at once', () => {
     const left = [...kernel.bpf.mapEntries(map)];
     expect(left.length).toBeGreaterThan(0);
     expect(left.length).toBeLessThanOrEqual(8);
+    expect(kernel.sched.console.splats).toEqual([]);
   });
 
   test('a queue keeps what was pushed', () => {
@@ -188,6 +190,24 @@ describe('in NMI, with the lock taken by whom it interrupts', () => {
     kernel.nmi(nested);
     lock.unlock();
     expect(inner).toBe(errno);
+  });
+});
+
+describe('allocating under the lock of a bucket on RT', () => {
+  test.each<[string, MapTypeName, boolean]>([
+    // The slab's and the per-CPU allocator's locks sleep there, the bucket's spins.
+    ['5.6-rt', 'hash', true],
+    ['5.6-rt', 'percpu_hash', true],
+    ['5.7-rt', 'hash', false],
+    ['5.7-rt', 'percpu_hash', false],
+    ['6.1-rt', 'hash', false],
+    ['6.18-rt', 'percpu_hash', false],
+  ])('%s: %s without preallocation: a splat is %p', (profile, type, expected) => {
+    const kernel = kernelOf({ profile });
+    const map = makeMap(kernel, type, { mapFlags: NO_PREALLOC, maxEntries: 300 });
+    const value = new Uint8Array(map.syscallValueSize);
+    for (let i = 0; i < 300; i++) kernel.bpf.mapUpdate(map, u32(i), value);
+    expect(kernel.sched.console.splats.length > 0).toBe(expected);
   });
 });
 
