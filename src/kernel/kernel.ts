@@ -7,11 +7,11 @@ import type { SockFilter } from '../isa/classic/index.js';
 import type { LoadableObject } from '../object/types.js';
 import { Attacher } from './bpf/attach.js';
 import type { AttachTarget } from './bpf/attach-target.js';
+import { BpfCommands } from './bpf/commands.js';
 import { helperResolver } from './bpf/helpers/index.js';
 import { dropField } from './bpf/kfuncs/drop-field.js';
 import type { BpfLink } from './bpf/link.js';
 import type { BpfProg } from './bpf/prog.js';
-import { BpfSyscalls } from './bpf/syscall.js';
 import { Cgroups } from './cgroup/attach.js';
 import type { Splat } from './console.js';
 import { SyscallError } from './errors.js';
@@ -64,7 +64,7 @@ const ARRIVAL = waitable('a frame to be received');
 const FIRST_PID = 2000;
 
 export class Kernel extends Machine {
-  readonly bpf: BpfSyscalls;
+  readonly bpf: BpfCommands;
   readonly tracing: Tracing;
   readonly netDevices: NetDevices;
   readonly cgroups: Cgroups;
@@ -78,10 +78,8 @@ export class Kernel extends Machine {
 
   constructor(options: KernelOptions = {}) {
     super(options);
-    this.bpf = new BpfSyscalls(
-      this,
-      helperResolver(this, () => this.bpf),
-    );
+    const helpers = helperResolver(this, () => this.bpf);
+    this.bpf = new BpfCommands(this, helpers, (prog, target) => this.attach(prog, target));
     const tracing = new Tracing(this);
     this.tracing = tracing;
     this.netDevices = new NetDevices(this);
