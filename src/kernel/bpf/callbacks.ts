@@ -1,47 +1,76 @@
 /**
  * Calls of a program's functions from outside a run of it: timers, work queues, task work. The function runs as a program
- * of its own would: on the current CPU, to its end.
+ * of its own would, where the caller is; a fault is reported as the kernel's oops.
  */
 import { BPF_CALL, BPF_EXIT, BPF_JMP } from '../../isa/constants.js';
 import type { HelperDef, Program, RegValue } from '../../vm/index.js';
 import { ProgramFaultError } from '../errors.js';
 import type { Machine } from '../machine.js';
+import { type Flow, type Pause, point } from '../sched/flow.js';
 
 const CALL = 1;
+/** Instructions that a callback may execute. */
+const FUEL = 100_000_000;
+const AFTER_INSNS = point('between instructions of a callback');
 
 export class Callbacks {
-  private readonly programs = new Map<boolean, Program>();
+  private program: Program | undefined;
   private target = 0n;
   private args: readonly RegValue[] = [];
 
   constructor(private readonly kernel: Machine) {}
 
-  /** r0 of the function at an address, as `BPF_PSEUDO_FUNC` gives it. Throws `ProgramFaultError`. */
-  run(address: bigint, args: readonly RegValue[]): bigint {
-    const { engine, checked } = this.kernel;
-    let program = this.programs.get(checked);
-    if (program === undefined) {
-      program = this.make(checked);
-      this.programs.set(checked, program);
+  /**
+   * r0 of the function at an address, as `BPF_PSEUDO_FUNC` gives it; 0 where it was stopped. `around` is called before and
+   * after every step, for what has to be in place meanwhile.
+   */
+  *run(address: bigint, args: readonly RegValue[], around: (entering: boolean) => void): Flow<bigint> {
+    const { engine, sched, clock } = this.kernel;
+    this.program ??= this.make();
+    const execution = engine.borrow();
+    let charged = 0;
+    try {
+      execution.start(this.program, { fuel: FUEL });
+      this.target = address;
+      this.args = args;
+      const steps = execution.drive(sched.interleaved ? this.kernel.insnQuantum : undefined);
+      for (;;) {
+        around(true);
+        clock.publish();
+        const step = steps.next();
+        around(false);
+        sched.charge((execution.instructions - charged) * sched.costs.insn);
+        charged = execution.instructions;
+        if (step.done !== true) {
+          yield step.value === undefined ? AFTER_INSNS : (step.value as Pause);
+          continue;
+        }
+        const { r0, fault } = step.value;
+        if (fault === undefined) return r0;
+        const { detail, program, insn } = fault;
+        const error = new ProgramFaultError('FAULT_CALLBACK', detail, { symbol: program, insn });
+        sched.console.splat('bug', [
+          `BUG: bpflab: a callback of program ${program} was stopped`,
+          error.message,
+        ]);
+        return 0n;
+      }
+    } finally {
+      engine.giveBack(execution);
     }
-    this.target = address;
-    this.args = args;
-    const { r0, fault } = engine.run(program);
-    if (fault === undefined) return r0;
-    throw new ProgramFaultError('FAULT_CALLBACK', fault.detail, { symbol: fault.program, insn: fault.insn });
   }
 
   /** A program that does nothing but to call. */
-  private make(checked: boolean): Program {
+  private make(): Program {
     const insn = (op: number, imm: number) => ({ code: BPF_JMP | op, dst: 0, src: 0, off: 0, imm });
     const helper: HelperDef = {
-      kind: 'plain',
+      kind: 'flow',
       name: 'callback',
-      run: (call) => call.execution.callFunction(this.target, this.args),
+      run: (caller) => caller.driveFunction(this.target, this.args),
     };
     return this.kernel.engine.load(
       { name: 'callback', insns: [insn(BPF_CALL, CALL), insn(BPF_EXIT, 0)] },
-      { helpers: () => helper, checked },
+      { helpers: () => helper, checked: this.kernel.checked },
     );
   }
 }

@@ -43,7 +43,7 @@ export class HelperState {
     this.sockets = new SockTable(kernel);
     this.objects = new BpfObjects(kernel);
     this.callbacks = new Callbacks(kernel);
-    this.timers = new BpfTimers(kernel, this.callbacks);
+    this.timers = new BpfTimers(kernel, this.callbacks, (entering) => this.swapRun(entering));
     this.rootCgroup = new Cgroup(kernel, 1n);
     this.cgroups.set(1n, this.rootCgroup);
   }
@@ -86,6 +86,16 @@ export class HelperState {
     if (this.message !== undefined) this.kernel.memory.free(this.message);
     this.message = this.kernel.memory.alloc(size, 'readwrite');
     return this.message;
+  }
+
+  private interrupted: RunContext[] = [];
+
+  /** A callback has a run of its own, whatever it comes upon. */
+  private swapRun(entering: boolean): void {
+    if (entering) {
+      this.interrupted.push(this.run);
+      this.run = {};
+    } else this.run = this.interrupted.pop() ?? {};
   }
 
   /** The current task's group. */

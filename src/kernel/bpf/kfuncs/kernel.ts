@@ -35,7 +35,6 @@ import type { KfuncTable } from './table.js';
 const PAD_ZEROS = 1;
 const MAX_SIGNAL = 64;
 const PLACE = 'bpf_preempt_disable';
-const CLOCK_MONOTONIC = 1;
 
 export function kernelKfuncs(kernel: Machine): KfuncTable {
   return {
@@ -152,23 +151,22 @@ function cgroupKfuncs(kernel: Machine): KfuncTable {
   };
 }
 
-/** Work queues and task work: what is started runs when due timers do. */
 function workKfuncs(kernel: Machine): KfuncTable {
   const timers = () => stateOf(kernel).timers;
   const schedule = (call: HelperCall): number => {
     const map = mapArg(kernel, call, 3);
     const at = call.pointer(2, 8, true);
-    const started =
-      timers().init(at, map, at - fieldOffset(map, FIELD.TASK_WORK), CLOCK_MONOTONIC) ||
-      timers().setCallback(at, call.arg(4));
-    return started === 0 ? timers().start(at, 0n, 0) : started;
+    if (timers().isQueued(at)) return -Errno.EBUSY;
+    // The same field serves again once its work is done.
+    timers().initWork(at, map, at - fieldOffset(map, FIELD.TASK_WORK));
+    return timers().setCallback(at, call.arg(4)) || timers().startWork(at);
   };
   return {
     bpf_wq_init(call) {
       const map = mapArg(kernel, call, 2);
       const at = call.pointer(1, 16, true);
       if (flagsArg(call, 3) !== 0) return -EINVAL;
-      return timers().init(at, map, at - fieldOffset(map, FIELD.WORKQUEUE), CLOCK_MONOTONIC);
+      return timers().initWork(at, map, at - fieldOffset(map, FIELD.WORKQUEUE));
     },
     bpf_wq_set_callback_impl(call) {
       if (call.argU32(3) !== 0) return -EINVAL;
@@ -176,7 +174,7 @@ function workKfuncs(kernel: Machine): KfuncTable {
     },
     bpf_wq_start(call) {
       if (call.argU32(2) !== 0) return -EINVAL;
-      return timers().start(call.pointer(1, 16, true), 0n, 0);
+      return timers().startWork(call.pointer(1, 16, true));
     },
     bpf_task_work_schedule_signal_impl: schedule,
     bpf_task_work_schedule_resume_impl: schedule,
