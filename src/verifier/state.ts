@@ -88,7 +88,7 @@ const ALL_REGS = (1 << MAX_BPF_REG) - 1;
  * looking only, and good until the next change.
  */
 export class FuncState {
-  #regs: Reg[];
+  readonly #regs: Reg[];
   #stack: StackSlot[];
   /** Registers and slots that no other frame shares, a bit each. */
   #ownRegs = 0;
@@ -96,6 +96,8 @@ export class FuncState {
   #ownHigh = 0;
   /** Some slot may be shared. */
   #sharesStack = false;
+  /** The list of slots itself is shared. */
+  #sharesList = false;
   callsite = MAIN_CALLSITE;
   frameno = 0;
   subprog = 0;
@@ -153,6 +155,7 @@ export class FuncState {
     if (spi < 32) this.#ownLow |= bit;
     else this.#ownHigh |= bit;
     const copy = cloneSlot(slot);
+    this.#takeList();
     this.#stack[spi] = copy;
     return copy;
   }
@@ -163,6 +166,8 @@ export class FuncState {
 
   /** The slot holds nothing any more. */
   forgetSlot(spi: number): void {
+    if (this.#stack[spi] === NO_STACK) return;
+    this.#takeList();
     this.#stack[spi] = NO_STACK;
     if (!this.#sharesStack) {
       this.#sharesStack = true;
@@ -178,10 +183,17 @@ export class FuncState {
   }
 
   growStack(slots: number): void {
+    this.#takeList();
     for (let spi = this.#stack.length; spi < slots; spi++) {
-      this.#stack.push(NO_STACK);
-      this.forgetSlot(spi);
+      this.#stack.push(new StackSlot());
+      if (spi < 32) this.#ownLow |= 1 << spi;
+      else this.#ownHigh |= 1 << (spi - 32);
     }
+  }
+
+  #takeList(): void {
+    if (this.#sharesList) this.#stack = this.#stack.slice();
+    this.#sharesList = false;
   }
 
   /** Bytes. */
@@ -191,13 +203,18 @@ export class FuncState {
 
   /** A frame like this one; they share all registers and slots. */
   share(): FuncState {
-    const dst = this.#like(this.#regs.slice(), this.#stack.slice());
-    dst.#sharesStack = true;
+    const dst = this.#like(this.#regs.slice(), this.#stack);
+    dst.#sharesAll();
+    this.#sharesAll();
+    return dst;
+  }
+
+  #sharesAll(): void {
     this.#sharesStack = true;
+    this.#sharesList = true;
     this.#ownRegs = 0;
     this.#ownLow = 0;
     this.#ownHigh = 0;
-    return dst;
   }
 
   /** A frame like this one, nothing shared: what was obtained from this one to be changed stays good. */
