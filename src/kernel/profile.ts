@@ -5,6 +5,9 @@
  */
 import { KernelProfileError } from './errors.js';
 
+/** What keeps a task where it is while a program runs: preemption off, migration off, nothing. */
+export type Pin = 'preempt' | 'migrate' | 'none';
+
 export interface KernelProfile {
   readonly name: string;
   /** PREEMPT_RT. */
@@ -15,8 +18,18 @@ export interface KernelProfile {
   readonly cantMigrate: 'off' | 'sleep' | 'real';
   /** What `__BPF_PROG_RUN` checks: `cant_sleep` everywhere, or `cant_migrate`. */
   readonly progRunCheck: 'cantSleep' | 'cantMigrate';
-  /** What pins the task for programs at simple call sites, test runs, trampolines, arrays, hash and system calls. */
-  readonly progPin: 'preempt' | 'migrate';
+  /** What pins the task for programs of seccomp, flow dissectors, messages and stream parsers. */
+  readonly pinSimple: Pin;
+  /** The same for test runs. */
+  readonly pinTestRun: Pin;
+  /** The same for arrays of programs: control groups, infrared decoders, socket filters. */
+  readonly pinArray: Pin;
+  /** The same for batches of hash maps. */
+  readonly pinHtab: Pin;
+  /** The same for map operations of system calls. */
+  readonly pinSysBpf: Pin;
+  /** How a pin that is no disabled preemption is made: `migrate_disable`, or a CPU mask that others can change. */
+  readonly pinBy: 'migrate' | 'affinity';
   /** `bpf_prog_active` on RT: a read-modify-write that preemption may split, or one step. */
   readonly thisCpuRmw: 'plain' | 'atomic';
   /** Which tracing programs may use hash maps that allocate at run time. */
@@ -37,8 +50,12 @@ export interface KernelProfile {
   readonly guardRcuCb: boolean;
   /** `trace_call_bpf` lets events in NMI pass without running programs. */
   readonly inNmiReturn1: boolean;
-  /** Preemption off inside `trace_call_bpf` and `__bpf_trace_run` themselves, beside their callers'. */
+  /** What `trace_call_bpf` itself disables, beside its callers. */
   readonly traceCallPreempt: 'preempt' | 'migrate' | 'none';
+  /** `__bpf_trace_run` disables preemption itself, beside the tracepoint. */
+  readonly rawTpPreempt: boolean;
+  /** `bpf_overflow_handler` disables preemption itself, beside perf. */
+  readonly overflowPreempt: boolean;
   /** `cant_sleep` in `trace_call_bpf`. */
   readonly traceCallCantSleep: boolean;
   /** Runs that recursion guards suppressed in `trace_call_bpf` are counted. */
@@ -106,7 +123,12 @@ const V5_6: Knobs = {
   migrateDisable: 'preempt',
   cantMigrate: 'sleep',
   progRunCheck: 'cantSleep',
-  progPin: 'preempt',
+  pinSimple: 'preempt',
+  pinTestRun: 'preempt',
+  pinArray: 'preempt',
+  pinHtab: 'preempt',
+  pinSysBpf: 'preempt',
+  pinBy: 'migrate',
   thisCpuRmw: 'plain',
   preallocRule: 'perfOnly',
   bucketLock: 'raw',
@@ -118,6 +140,8 @@ const V5_6: Knobs = {
   guardRcuCb: true,
   inNmiReturn1: true,
   traceCallPreempt: 'preempt',
+  rawTpPreempt: true,
+  overflowPreempt: true,
   traceCallCantSleep: false,
   countMissed: false,
   freelistNmi: 'spin',
@@ -150,9 +174,15 @@ const V5_6: Knobs = {
 const RFC: Knobs = {
   ...V5_6,
   progRunCheck: 'cantMigrate',
-  progPin: 'migrate',
+  pinSimple: 'migrate',
+  pinTestRun: 'migrate',
+  pinArray: 'migrate',
+  pinHtab: 'migrate',
+  pinSysBpf: 'migrate',
   bucketLock: 'union',
   traceCallPreempt: 'migrate',
+  rawTpPreempt: false,
+  overflowPreempt: false,
   freelistPopulate: 'plain',
   lpmLock: 'sl',
   stackBuildIdRt: 'fallback',

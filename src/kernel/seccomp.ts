@@ -93,10 +93,10 @@ export class Seccomp {
     if (list) sched.preemptDisable('seccomp_run_filters');
     let worst: number = SeccompAction.ALLOW;
     for (const prog of filters) {
-      if (!list) pin(sched, 'bpf_prog_run_pin_on_cpu');
+      if (!list) pin(sched, 'pinSimple', 'bpf_prog_run_pin_on_cpu');
       const { r0 } = yield* runProgFlow(kernel, prog, { args: [context.address] });
       if (!list) {
-        unpin(sched);
+        unpin(sched, 'pinSimple');
         yield* sched.point(BETWEEN_FILTERS);
       }
       const result = Number(r0 & 0xffffffffn);

@@ -91,7 +91,11 @@ export class ElemAllocator {
     this.host.rcu.call({
       name: this.callback,
       *func() {
+        const { instrumentation, sched } = allocator.host;
+        const guarded = sched.profile.guardRcuCb;
+        if (guarded) yield* instrumentation.disable('pinHtab');
         yield* allocator.release(handle, part);
+        if (guarded) yield* instrumentation.enable('pinHtab');
         allocator.reuse(elem);
       },
     });

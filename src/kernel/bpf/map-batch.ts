@@ -2,10 +2,12 @@
  * Batch operations on maps: many keys and values in one system call. Hash tables are read bucket by bucket, others key by
  * key. Models `generic_map_*_batch` (kernel/bpf/syscall.c) and `__htab_map_lookup_and_delete_batch` (hashtab.c) of Linux 6.18.
  */
+
 import { Errno } from '../../abi/errno.js';
 import type { Flow } from '../sched/flow.js';
 import type { HashMap } from './hashtab.js';
 import type { BpfMap } from './map.js';
+import type { PinSite } from './recursion.js';
 
 /** What a batch that reads gives: keys and values that fit, and where to go on. */
 export interface BatchResult {
@@ -31,7 +33,7 @@ export interface BatchRoom {
   /** A second key. */
   readonly previous: number;
   readonly value: number;
-  readonly guarded: <T>(body: () => Flow<T>) => Flow<T>;
+  readonly guarded: <T>(body: () => Flow<T>, site?: PinSite) => Flow<T>;
 }
 
 export const noBatch = (errno: number): BatchResult => ({
@@ -115,7 +117,7 @@ export function* lookupByBuckets(
   for (; bucket < map.bucketCount; bucket++) {
     const at = bucket;
     const left = count - harvest.keys.length;
-    const found = yield* room.guarded(() => map.readBucket(at, left, remove, visit));
+    const found = yield* room.guarded(() => map.readBucket(at, left, remove, visit), 'pinHtab');
     if (found < 0) errno = found;
     else if (found > left && harvest.keys.length === 0) errno = -Errno.ENOSPC;
     if (found < 0 || found > left) break;

@@ -27,6 +27,7 @@ import {
 } from './map-batch.js';
 import { createMap } from './map-create.js';
 import type { BpfProg } from './prog.js';
+import type { PinSite } from './recursion.js';
 
 /** What BPF_OBJ_GET_INFO_BY_FD tells of a map (`struct bpf_map_info`). */
 export interface MapInfo {
@@ -299,7 +300,8 @@ export class MapSyscalls {
     return SLEEPING.includes(map.type) ? unguarded : this.guarded;
   }
 
-  private readonly guarded = <T>(body: () => Flow<T>): Flow<T> => guarded(this.kernel, body);
+  private readonly guarded = <T>(body: () => Flow<T>, site?: PinSite): Flow<T> =>
+    guarded(this.kernel, body, site);
 
   private *inRoom<T>(map: BpfMap, body: (room: BatchRoom) => Flow<T>): Flow<T> {
     const { memory } = this.kernel;
@@ -334,15 +336,19 @@ export class MapSyscalls {
 }
 
 /** bpf_disable_instrumentation and rcu_read_lock around an operation. */
-function* guarded<T>({ instrumentation, sched }: Machine, body: () => Flow<T>): Flow<T> {
-  yield* instrumentation.disable();
+function* guarded<T>(
+  { instrumentation, sched }: Machine,
+  body: () => Flow<T>,
+  site: PinSite = 'pinSysBpf',
+): Flow<T> {
+  yield* instrumentation.disable(site);
   const { current } = sched;
   current.rcuDepth++;
   try {
     return yield* body();
   } finally {
     current.rcuDepth--;
-    yield* instrumentation.enable();
+    yield* instrumentation.enable(site);
   }
 }
 

@@ -3,6 +3,7 @@
  * memory offset; a map's operations return 0 or a negative errno, as Linux's do. Models `struct bpf_map` and
  * `struct bpf_map_ops` (include/linux/bpf.h).
  */
+
 import { Errno, type ErrnoName } from '../../abi/errno.js';
 import { MapFlag, UpdateFlag } from '../../abi/map-flags.js';
 import { type MapType, mapTypeName } from '../../abi/map-types.js';
@@ -19,6 +20,7 @@ import type { Executor } from '../sched/executor.js';
 import type { Flow } from '../sched/flow.js';
 import type { Sched } from '../sched/sched.js';
 import { type BtfRecord, KEPT_FIELDS } from './btf-record.js';
+import type { Instrumentation } from './recursion.js';
 
 /** What a map needs of the kernel that it lives in. */
 export interface MapHost extends ObjectHost {
@@ -42,6 +44,7 @@ export interface MapHost extends ObjectHost {
   readonly locks: Locks;
   readonly mm: Mm;
   readonly rcu: Rcu;
+  readonly instrumentation: Instrumentation;
   /** A hash seed: the maps' own randomness, from the kernel's seed. */
   nextHashSeed(): number;
   /** Numbers a map, so that its header's address leads back to it. */

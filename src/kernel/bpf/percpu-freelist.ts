@@ -58,6 +58,16 @@ export class PcpuFreelist {
     this.peeks = host.sched.profile.freelistNmi === 'try';
     this.heads = Array.from({ length: cpus }, (_, cpu) => new Head(host, 1 + cpu, cpus, count));
     this.extra = new Head(host, 1, 1, 0);
+    this.populate(count);
+  }
+
+  /** pcpu_freelist_populate, as far as it takes time: every element of every CPU is put on its list. */
+  private populate(count: number): void {
+    const { sched } = this.host;
+    const off = sched.profile.freelistPopulate === 'irqsOff';
+    const before = off && sched.irqSave('pcpu_freelist_populate');
+    sched.charge(count * sched.costs.element);
+    if (off) sched.irqRestore(before);
   }
 
   /** A free element from this CPU's list or the next one's that has any; 0 when there is none. */

@@ -18,11 +18,11 @@ export function* runArray(kernel: Machine, progs: readonly BpfProg[], start: Eve
 /** The same with the task pinned, as the macros of include/linux/bpf.h do it. */
 export function* runArrayPinned(kernel: Machine, progs: readonly BpfProg[], start: EventStart): Flow<number> {
   const { sched } = kernel;
-  pin(sched, 'bpf_prog_run_array');
+  pin(sched, 'pinArray', 'bpf_prog_run_array');
   sched.current.rcuDepth++;
   const result = yield* runArray(kernel, progs, start);
   sched.current.rcuDepth--;
-  unpin(sched);
+  unpin(sched, 'pinArray');
   yield* sched.resched();
   return result;
 }

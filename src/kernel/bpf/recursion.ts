@@ -6,20 +6,38 @@
 import type { KernelProfile } from '../profile.js';
 import { type Flow, point } from '../sched/flow.js';
 import type { Sched } from '../sched/sched.js';
+import type { Task } from '../sched/task.js';
 
 /** Between the load and the store of an increment that preemption may split. */
 const SPLIT = point('__this_cpu_inc: between load and store');
 
-/** Keeps the task where it is, for programs at simple call sites, arrays of programs, test runs and system calls. */
-export function pin(sched: Sched, place: string): void {
-  if (sched.profile.progPin === 'preempt') sched.preemptDisable(place);
-  else sched.migrateDisable(place);
+/** Where a task is pinned for a program, by the knob that says how. */
+export type PinSite = 'pinSimple' | 'pinTestRun' | 'pinArray' | 'pinHtab' | 'pinSysBpf';
+
+/** Masks to go back to, innermost last, of tasks that pin themselves by their mask. */
+const masks = new WeakMap<Task, (ReadonlySet<number> | undefined)[]>();
+
+/** Keeps the task where it is while a program runs. */
+export function pin(sched: Sched, site: PinSite, place: string): void {
+  const { profile, current, here } = sched;
+  if (profile[site] === 'preempt') sched.preemptDisable(place);
+  else if (profile[site] === 'none') return;
+  else if (profile.pinBy === 'migrate') sched.migrateDisable(place);
+  else {
+    const saved = masks.get(current) ?? [];
+    masks.set(current, saved);
+    saved.push(current.affinity);
+    current.affinity = new Set([here.id]);
+  }
 }
 
 /** The reverse; the caller looks at `sched.resched()` where it can. */
-export function unpin(sched: Sched): void {
-  if (sched.profile.progPin === 'preempt') sched.preemptEnable();
-  else sched.migrateEnable();
+export function unpin(sched: Sched, site: PinSite): void {
+  const { profile, current } = sched;
+  if (profile[site] === 'preempt') sched.preemptEnable();
+  else if (profile[site] === 'none') return;
+  else if (profile.pinBy === 'migrate') sched.migrateEnable();
+  else current.affinity = masks.get(current)?.pop();
 }
 
 /** Whether `__this_cpu_inc` and `__this_cpu_dec` come in two halves here. */
@@ -54,26 +72,26 @@ export class Instrumentation {
   }
 
   /** bpf_disable_instrumentation: no tracing program that asks runs on this CPU until `enable`. */
-  *disable(): Flow<void> {
-    pin(this.sched, 'bpf_disable_instrumentation');
+  *disable(site: PinSite = 'pinSysBpf'): Flow<void> {
+    pin(this.sched, site, 'bpf_disable_instrumentation');
     yield* this.inc();
   }
 
   /** bpf_enable_instrumentation. */
-  *enable(): Flow<void> {
+  *enable(site: PinSite = 'pinSysBpf'): Flow<void> {
     yield* this.dec();
-    unpin(this.sched);
+    unpin(this.sched, site);
     yield* this.sched.resched();
   }
 
   /** The same where nothing can come between. */
   disableNow(): void {
-    pin(this.sched, 'bpf_disable_instrumentation');
+    pin(this.sched, 'pinSysBpf', 'bpf_disable_instrumentation');
     this.progActive[this.sched.here.id]!++;
   }
 
   enableNow(): void {
     this.progActive[this.sched.here.id]!--;
-    unpin(this.sched);
+    unpin(this.sched, 'pinSysBpf');
   }
 }

@@ -49,13 +49,13 @@ export function runProg(kernel: Machine, prog: BpfProg, start: StartOptions, opt
   const task = sched.current;
   options.timer?.enter();
   task.rcuDepth++;
-  pin(sched, 'bpf_test_run');
+  pin(sched, 'pinTestRun', 'bpf_test_run');
   try {
     return sched.quiet
       ? repeatNow(kernel, prog, start, options)
       : kernel.executor.drive(repeatFlow(kernel, prog, start, options));
   } finally {
-    unpin(sched);
+    unpin(sched, 'pinTestRun');
     task.rcuDepth--;
     options.timer?.leave();
   }
@@ -99,9 +99,9 @@ function* repeatFlow(
     if (result.fault !== undefined) throw faultOf(kernel, prog, result.fault);
     if (i >= repeat) return { r0: result.r0, instructions };
     // The task may move only here.
-    unpin(sched);
+    unpin(sched, 'pinTestRun');
     yield* sched.resched();
-    pin(sched, 'bpf_test_run');
+    pin(sched, 'pinTestRun', 'bpf_test_run');
   }
 }
 

@@ -95,14 +95,14 @@ export class Cgroups {
     const { sched } = this.kernel;
     const run: RunContext = { ...given.run, retval, attachType: type, cgroup: this.of(sched.current) };
     const start = { ...given, run };
-    pin(sched, 'bpf_prog_run_array_cg');
+    pin(sched, 'pinArray', 'bpf_prog_run_array_cg');
     sched.current.rcuDepth++;
     for (const prog of progs) {
       const { r0 } = yield* runProgFlow(this.kernel, prog, start);
       if ((r0 & 1n) === 0n && (run.retval ?? 0) >= 0) run.retval = -Errno.EPERM;
     }
     sched.current.rcuDepth--;
-    unpin(sched);
+    unpin(sched, 'pinArray');
     yield* sched.resched();
     return run.retval ?? 0;
   }

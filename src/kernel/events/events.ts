@@ -117,7 +117,7 @@ export class Events {
     for (let i = 0; i < repeat; i++) {
       if (i > 0) yield* sched.point(BETWEEN_RUNS);
       sched.current.rcuDepth++;
-      pin(sched, 'bpf_test_run');
+      pin(sched, 'pinTestRun', 'bpf_test_run');
       if (prog.type === ProgType.xdp || prog.type === ProgType.sched_cls) {
         checkFrame(frame);
         const run =
@@ -126,7 +126,7 @@ export class Events {
             : devices.runTc([prog], device, 'ingress', frame);
         retval = (yield* run).retval ?? 0;
       } else retval = (yield* this.parts.hooks.trigger(prog, input)).retval;
-      unpin(sched);
+      unpin(sched, 'pinTestRun');
       sched.current.rcuDepth--;
     }
     return retval;

@@ -157,6 +157,7 @@ export class PerfEvents {
     const { calls } = sched.here;
     calls.push('bpf_overflow_handler');
     let pass = false;
+    if (kernel.profile.overflowPreempt) sched.preemptDisable('bpf_overflow_handler');
     if ((yield* instrumentation.inc()) === 1 && prog !== undefined) {
       sched.current.rcuDepth++;
       const { context, start } = this.context(event, sample);
@@ -165,6 +166,7 @@ export class PerfEvents {
       sched.current.rcuDepth--;
     } else if (prog !== undefined) prog.stats.skipped++;
     yield* instrumentation.dec();
+    if (kernel.profile.overflowPreempt) sched.preemptEnable();
     calls.pop();
     if (pass) event.samples++;
     else event.suppressed++;

@@ -116,9 +116,9 @@ export class NetHooks {
     const { sched } = this.tracing.kernel;
     const task = triggeredIn(prog.type) === 'task' || prog.type === ProgType.flow_dissector;
     sched.current.rcuDepth++;
-    if (task) pin(sched, 'bpf_prog_run_pin_on_cpu');
+    if (task) pin(sched, 'pinSimple', 'bpf_prog_run_pin_on_cpu');
     const { r0 } = yield* runProgFlow(this.tracing.kernel, prog, start);
-    if (task) unpin(sched);
+    if (task) unpin(sched, 'pinSimple');
     sched.current.rcuDepth--;
     yield* sched.resched();
     return Number(BigInt.asIntN(32, r0));

@@ -107,7 +107,7 @@ export class Tracing {
     const { sched, profile } = this.kernel;
     const srcu = profile.tpCtx === 'srcu';
     if (profile.traceCallCantSleep && !srcu) cantSleep(sched, RUN_AT[profile.mightSleepText]);
-    if (profile.traceCallPreempt === 'preempt') sched.preemptDisable('__bpf_trace_run');
+    if (profile.rawTpPreempt) sched.preemptDisable('__bpf_trace_run');
     sched.current.rcuDepth++;
     if (srcu) sched.migrateDisable('__bpf_trace_run');
     const alone = !profile.guardRawTp || (yield* thisCpuAdd(sched, prog.active, 1)) === 1;
@@ -116,7 +116,7 @@ export class Tracing {
     if (profile.guardRawTp) yield* thisCpuAdd(sched, prog.active, -1);
     if (srcu) sched.migrateEnable();
     sched.current.rcuDepth--;
-    if (profile.traceCallPreempt === 'preempt') sched.preemptEnable();
+    if (profile.rawTpPreempt) sched.preemptEnable();
   }
 
   /** A tracepoint's call site (`__DO_TRACE`). */
