@@ -3,79 +3,23 @@
  * and by ours, and has to give the same value and leave the same packet. Needs bpf(2) and the reference tools.
  *
  *   npx tsx test/oracle/helper-runs.ts [WORD]        only cases whose name holds a word
+ *   npx tsx test/oracle/helper-runs.ts --record      writes what the kernel gave (test/kernel/data/helper-runs.json)
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { helperId } from '../../src/abi/helpers.js';
-import { MapType, type MapTypeName } from '../../src/abi/map-types.js';
-import { type ProgType, progTypeByName } from '../../src/abi/prog-types.js';
-import { BpflabError } from '../../src/errors.js';
 import { assemble, encodeInsns } from '../../src/isa/index.js';
-import { testRun } from '../../src/kernel/bpf/test-run.js';
 import { Kernel } from '../../src/kernel/kernel.js';
 import { Btf } from '../../src/object/btf/index.js';
 import { type HelperCase, helperCases } from './helper-cases.js';
+import { outcomeOf, RAW_ARGUMENTS, summaryOf } from './helper-outcome.js';
 import { kfuncCases } from './kfunc-cases.js';
 import { ask, kernelRefusal } from './lib/kernel.js';
-import type { MapSpec } from './random/gen.js';
 
 const VMLINUX = '/sys/kernel/btf/vmlinux';
+const RECORD = new URL('../kernel/data/helper-runs.jsonl', import.meta.url);
 const SHOWN = 60;
-/** Arguments of raw tracepoints. */
-const RAW_ARGUMENTS = '00'.repeat(64);
 /** Making a kernel costs milliseconds. */
 const CASES_A_KERNEL = 100;
-
-interface Outcome {
-  readonly retval?: number;
-  readonly data?: string;
-  readonly refused?: string;
-}
-
-const bytes = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, 'hex'));
-
-function ours(kernel: Kernel, one: HelperCase): Outcome {
-  try {
-    const maps = (one.maps ?? []).map((spec) => createMap(kernel, spec));
-    const prog = kernel.bpf.progLoad(
-      {
-        name: 'case',
-        section: one.type,
-        type: progTypeByName(one.type) as ProgType,
-        expectedAttachType: 0 as never,
-        progFlags: one.type === 'syscall' ? 16 : 0,
-        autoload: true,
-        insns: assemble(one.asm, { helperId }),
-        subProgs: [],
-        funcInfo: [],
-        lineInfo: [],
-      },
-      maps,
-    );
-    const { retval, dataOut } = testRun(kernel, prog, {
-      ...(one.data !== undefined && one.data !== '' && { dataIn: bytes(one.data) }),
-      ...(one.type === 'raw_tracepoint' && { ctxIn: bytes(RAW_ARGUMENTS) }),
-    });
-    return { retval, data: Buffer.from(dataOut ?? []).toString('hex') };
-  } catch (error) {
-    if (error instanceof BpflabError) return { refused: error.message };
-    throw error;
-  }
-}
-
-function createMap(kernel: Kernel, spec: MapSpec) {
-  const map = kernel.bpf.mapCreate({
-    name: spec.name,
-    type: MapType[spec.type as MapTypeName],
-    keySize: spec.key_size,
-    valueSize: spec.value_size,
-    maxEntries: spec.max_entries,
-    mapFlags: spec.map_flags,
-    mapExtra: 0n,
-  });
-  if (spec.data !== undefined) kernel.bpf.mapUpdate(map, new Uint8Array(4), bytes(spec.data));
-  if (spec.frozen === true) kernel.bpf.mapFreeze(map);
-  return map;
-}
 
 function requestOf(one: HelperCase): object {
   return {
@@ -101,9 +45,17 @@ function main(): void {
     return;
   }
   const btf = Btf.parse(new Uint8Array(readFileSync(VMLINUX)));
-  const word = process.argv[2] ?? '';
+  const record = process.argv[2] === '--record';
+  const word = record ? '' : (process.argv[2] ?? '');
   const all = [...helperCases(), ...kfuncCases(btf)].filter(({ name }) => name.includes(word));
   const answers = ask(all.map(requestOf));
+  if (record) {
+    const rows = all.map(({ name }, i) => {
+      const run = answers[i]?.verdict === 'accept' ? answers[i]?.runs?.[0] : undefined;
+      return run?.errno === 0 ? [name, summaryOf(run.retval!, run.data_out ?? '')] : [name];
+    });
+    writeFileSync(RECORD, `${rows.map((row) => JSON.stringify(row)).join('\n')}\n`);
+  }
   let equal = 0;
   let unloaded = 0;
   let ran = 0;
@@ -111,14 +63,14 @@ function main(): void {
   const differ: string[] = [];
   all.forEach((one, i) => {
     const answer = answers[i];
-    const run = answer?.runs?.[0] as { errno: number; retval?: number; data_out?: string } | undefined;
+    const run = answer?.runs?.[0];
     if (answer?.verdict !== 'accept') {
       unloaded++;
       if (word !== '') console.log(`${one.name}: Linux does not load it: ${answer?.log ?? answer?.verdict}`);
       return;
     }
     if (ran++ % CASES_A_KERNEL === 0) kernel = new Kernel({ btf });
-    const mine = ours(kernel, one);
+    const mine = outcomeOf(kernel, one);
     const theirs = run?.errno === 0 ? run : undefined;
     const same =
       theirs !== undefined &&

@@ -106,8 +106,7 @@ function packetDynptrs(one: One, kfunc: (name: string) => string): HelperCase[] 
   const from = (type: string, flags = 0): string =>
     `r1 = r6\nr2 = ${flags}\n${at(3, 16)}\n${kfunc(type === 'xdp' ? 'bpf_dynptr_from_xdp' : 'bpf_dynptr_from_skb')}\nr8 = r0`;
   return ['sched_cls', 'xdp', 'socket_filter', 'cgroup_skb'].flatMap((type) => {
-    const body = (what: string): HelperCase =>
-      one(`packet dynptr ${what.replaceAll('\n', '; ').slice(0, 60)}`, what, type);
+    const body = (what: string): HelperCase => one(`packet dynptr ${shown(what)}`, what, type);
     return [
       body(`${from(type, 0)}\nr0 = r8`),
       body(`${from(type, 1)}\nr0 = r8`),
@@ -165,7 +164,7 @@ function packetDynptrs(one: One, kfunc: (name: string) => string): HelperCase[] 
 function cpumasks(one: One, kfunc: (name: string) => string): HelperCase[] {
   const masks = (body: string): HelperCase =>
     one(
-      `cpumask ${body.replaceAll('\n', '; ').slice(0, 70)}`,
+      `cpumask ${shown(body)}`,
       `${kfunc('bpf_cpumask_create')}\nr7 = r0\nif r7 == 0 goto none\nr9 = 0\n${body}\nr1 = r7\n${kfunc('bpf_cpumask_release')}\nr0 = r9\ngoto end\nnone:\nr0 = 0\nend:`,
       'syscall',
     );
@@ -188,4 +187,12 @@ function cpumasks(one: One, kfunc: (name: string) => string): HelperCase[] {
       `${set(1)}\nr1 = r7\nr2 = r7\n${kfunc('bpf_cpumask_equal')}\n${note}\nr1 = r7\nr2 = r7\n${kfunc('bpf_cpumask_intersects')}\n${note}\nr1 = r7\nr2 = r7\n${kfunc('bpf_cpumask_subset')}\n${note}`,
     ),
   ];
+}
+
+/** The beginning of a program, without numbers that differ from kernel to kernel. */
+function shown(body: string): string {
+  return body
+    .replaceAll(/kfunc \d+/g, 'kfunc')
+    .replaceAll('\n', '; ')
+    .slice(-60);
 }

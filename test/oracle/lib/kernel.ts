@@ -44,7 +44,7 @@ export interface KernelAnswer {
   readonly errno?: number;
   readonly map?: number;
   readonly log?: string;
-  readonly runs?: readonly { readonly errno: number; readonly retval?: number }[];
+  readonly runs?: readonly { readonly errno: number; readonly retval?: number; readonly data_out?: string }[];
 }
 
 const kraw = join(SHARED_ORACLE, 'kraw.py');
