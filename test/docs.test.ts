@@ -1,6 +1,6 @@
 /**
- * The documentation's examples run: every `ts` block of the README, docs/library.md and docs/verify.md is executed
- * as it stands, with `bpflab` meaning the sources.
+ * The documentation's examples run: every `ts` block of the README and of the pages named here is executed as it stands,
+ * with `bpflab` meaning the sources. Tests in them are run, too.
  */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
@@ -26,9 +26,15 @@ async function run(code: string): Promise<string[]> {
   const modules: Record<string, Record<string, unknown>> = {
     bpflab: bpflab as Record<string, unknown>,
     'bpflab/verifier': verifier as Record<string, unknown>,
+    '@jest/globals': { test: runTest, expect },
     'node:assert/strict': await import('node:assert/strict'),
     'node:fs': await import('node:fs'),
   };
+  const printed: string[] = [];
+  function runTest(name: string, body: () => void): void {
+    body();
+    printed.push(name);
+  }
   const names: string[] = [];
   const values: unknown[] = [];
   const body = code.replace(/^import \{([^}]*)\} from '([^']+)';$/gm, (_, list: string, from: string) => {
@@ -40,14 +46,19 @@ async function run(code: string): Promise<string[]> {
     }
     return '';
   });
-  const printed: string[] = [];
   const log = { log: (...args: unknown[]) => printed.push(args.map(String).join(' ')) };
   new Function('console', ...names, body)(log, ...values);
   return printed;
 }
 
 describe('examples of the documentation', () => {
-  const all = ['README.md', 'docs/library.md', 'docs/verify.md'].flatMap(blocks);
+  const all = [
+    'README.md',
+    'docs/library.md',
+    'docs/verify.md',
+    'docs/unit-tests.md',
+    'docs/attach.md',
+  ].flatMap(blocks);
 
   test('there are some', () => {
     expect(all.length).toBeGreaterThanOrEqual(5);

@@ -219,7 +219,7 @@ function frames(item: Reader, readFile: Context['readFile']): TimedFrame[] {
       afterNs: Math.max(0, Number(timeNs - first)),
     }));
   } catch (error) {
-    if (error instanceof BpflabError) return pcap!.fail('VALUE', error.detail);
+    if (error instanceof BpflabError) return pcap!.fail('VALUE', `${pcap!.text()}: ${error.detail}`);
     throw error;
   }
 }

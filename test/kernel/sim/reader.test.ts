@@ -65,7 +65,7 @@ describe('parseScenario', () => {
       'no capture',
       event({ packet: { pcap: 'x' } }),
       'SCENARIO_VALUE',
-      /^events\[0\].packet.pcap: there are no files/,
+      /^events\[0\].packet.pcap: x: there are no files/,
     ],
     [
       'no address',
