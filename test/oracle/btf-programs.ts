@@ -184,3 +184,47 @@ export function* formatPrograms(seed: number, count = 4000): Generator<SweepProg
     };
   }
 }
+
+/** Stores to fields that programs of some types may write: exact, inside, beyond, moved, atomic, and through a cast. */
+export function* writePrograms(btf: Btf): Generator<SweepProgram> {
+  const cast = btf.findByName('bpf_rdonly_cast', 'func') ?? 0;
+  const ops = btf.findByName('tcp_congestion_ops', 'struct') ?? 0;
+  const dummy = btf.findByName('bpf_dummy_ops', 'struct') ?? 0;
+  const tc = { name: 'tc', progType: ProgType.sched_cls, attachType: 0, id: 0 };
+  const targets: readonly (readonly [target: Target, struct: string, fields: readonly string[]])[] = [
+    [
+      { name: 'tcp', progType: ProgType.struct_ops, attachType: 6, id: ops },
+      'tcp_sock',
+      ['snd_cwnd', 'snd_ssthresh', 'ecn_flags', 'mss_cache'],
+    ],
+    [
+      { name: 'dummy', progType: ProgType.struct_ops, attachType: 1, id: dummy },
+      'bpf_dummy_ops_state',
+      ['val'],
+    ],
+    [tc, 'nf_conn', ['mark', 'timeout']],
+  ];
+  for (const [target, struct, fields] of targets) {
+    const type = btf.findByName(struct, 'struct') ?? 0;
+    const castTo = `r2 = ${type}\ncall kfunc bpf_rdonly_cast#${cast}\nr1 = r0`;
+    for (const field of fields) {
+      const off = (btf.findMember(type, field)?.bitOffset ?? 0) >>> 3;
+      for (const opening of [
+        'r1 = *(u64 *)(r1 + 0)',
+        `r1 = *(u64 *)(r1 + 0)\n${castTo}`,
+        `r1 = r10\n${castTo}`,
+      ]) {
+        for (const size of ['u8', 'u16', 'u32', 'u64']) {
+          for (const shift of [0, 1, 4]) {
+            const text = `${opening}\n*(${size} *)(r1 + ${off + shift}) = 1\nr0 = 0\nexit`;
+            yield { what: `store to ${struct}.${field}`, request: requestFor(target, text) };
+          }
+        }
+        const moved = `${opening}\nr1 += -8\n*(u32 *)(r1 + ${off + 8}) = 1\nr0 = 0\nexit`;
+        yield { what: `moved store to ${struct}.${field}`, request: requestFor(target, moved) };
+        const atomic = `${opening}\nr2 = 1\nlock *(u32 *)(r1 + ${off}) += r2\nr0 = 0\nexit`;
+        yield { what: `atomic store to ${struct}.${field}`, request: requestFor(target, atomic) };
+      }
+    }
+  }
+}

@@ -13,7 +13,13 @@ import { Btf } from '../../src/object/btf/index.js';
 import { verify } from '../../src/verifier/index.js';
 import { requestFromJson } from '../../src/verifier/raw-request.js';
 import { globalPrograms } from './btf-globals.js';
-import { argumentPrograms, formatPrograms, mapPrograms, type SweepProgram } from './btf-programs.js';
+import {
+  argumentPrograms,
+  formatPrograms,
+  mapPrograms,
+  type SweepProgram,
+  writePrograms,
+} from './btf-programs.js';
 import { walkPrograms } from './btf-walks.js';
 import { ask, type KernelAnswer, kernelRefusal } from './lib/kernel.js';
 import { btfOf } from './verdicts-judge.js';
@@ -82,6 +88,7 @@ function main(): void {
   const parts: Record<string, () => Iterable<SweepProgram>> = {
     arguments: () => argumentPrograms(vmlinux),
     maps: () => mapPrograms(),
+    writes: () => writePrograms(vmlinux),
     formats: () => formatPrograms(Number(values.seed)),
     globals: () => globalPrograms(vmlinux, Number(values.seed), Number(values.walks)),
     walks: () => walkPrograms(vmlinux, Number(values.seed), Number(values.walks)),

@@ -106,7 +106,26 @@ const CALLS = [
   '*(u64 *)(r10 - 8) = P',
 ];
 
-const CAST_TYPES = ['task_struct', 'tcp_sock', 'sock', 'sk_buff', 'cgroup', 'int', 'cpumask_t', 'file'];
+const OPEN_FIELDS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['sock', ['sk_pacing_rate', 'sk_pacing_status']],
+  ['tcp_sock', ['snd_cwnd', 'snd_cwnd_cnt', 'snd_ssthresh', 'ecn_flags', 'app_limited', 'mss_cache']],
+  ['inet_connection_sock', ['icsk_ca_priv']],
+  ['nf_conn', ['mark', 'timeout']],
+  ['bpf_dummy_ops_state', ['val']],
+]);
+const CAST_TYPES = [
+  'bpf_dummy_ops_state',
+  'nf_conn',
+  'tcp_sock',
+  'task_struct',
+  'tcp_sock',
+  'sock',
+  'sk_buff',
+  'cgroup',
+  'int',
+  'cpumask_t',
+  'file',
+];
 
 /** Calls of kernel functions, by name; `T` is a type's id. */
 const KFUNC_CALLS = [
@@ -198,8 +217,21 @@ class Walk {
   }
 
   #store(reg: string): void {
-    const { off, size } = this.#member(this.#types.get(reg)!);
+    const struct = this.#types.get(reg)!;
+    const open = this.#rng.chance(0.5) ? this.#openField(struct) : undefined;
+    const { off, size } = open ?? this.#member(struct);
     if (off < 32768) this.#lines.push(`*(${WORDS.get(size)} *)(${reg} + ${off}) = 1`);
+  }
+
+  /** A field that programs of some types may write. */
+  #openField(struct: number): { off: number; size: number } | undefined {
+    const name = OPEN_FIELDS.get(this.#btf.nameOf(struct));
+    const found = name === undefined ? undefined : this.#btf.findMember(struct, this.#rng.pick(name));
+    if (found === undefined) return undefined;
+    return {
+      off: (found.bitOffset >>> 3) + this.#rng.pick([0, 0, 0, 4]),
+      size: this.#rng.pick([4, 4, 8, 1]),
+    };
   }
 
   #kfuncCall(): string {

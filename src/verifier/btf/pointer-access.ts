@@ -51,6 +51,7 @@ export function checkBtfAccess(
   const at = accessOffset(v, reg, regno, off, name);
   if ((reg.type & MEM_USER) !== 0) v.denied(`R${regno} is ptr_${name} access user memory: off=${at}`);
   if ((reg.type & MEM_PERCPU) !== 0) v.denied(`R${regno} is ptr_${name} access percpu memory: off=${at}`);
+  if (write && (reg.type & PTR_UNTRUSTED) !== 0) v.denied('only read is supported');
   if (write && !isAlloc(reg.type) && hasWriteRule(v)) {
     checkKernelWrite(v, reg, at, size);
     return;

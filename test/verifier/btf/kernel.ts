@@ -45,6 +45,14 @@ const COMPOSITES: readonly (readonly [name: string, size: number, fields: readon
       ['level', 'int', 8],
     ],
   ],
+  [
+    'union ?pick',
+    8,
+    [
+      ['tp', 'tcp_sock*', 0],
+      ['number', 'u64', 0],
+    ],
+  ],
   ['list_head', 8, [['next', 'list_head*', 0]]],
   [
     'union ?either',
@@ -89,6 +97,7 @@ const COMPOSITES: readonly (readonly [name: string, size: number, fields: readon
       ['__sk_common', 'sock_common', 0],
       ['sk_pacing_rate', 'u64', 16],
       ['sk_priority', 'int', 24],
+      ['', '?pick', 32],
     ],
   ],
   [

@@ -245,6 +245,12 @@ describe('walks through kernel structures', () => {
     ['stores of congestion control', 'tcp_cc init', '*(u32 *)(r6 + 40) = 1', ''],
     ['to other fields', 'tcp_cc init', '*(u32 *)(r6 + 44) = 1', 'no write support to tcp_sock at off 44'],
     [
+      'through a pointer that proves nothing',
+      'tcp_cc init',
+      'r7 = *(u64 *)(r6 + 32); *(u32 *)(r7 + 40) = 1',
+      'only read is supported',
+    ],
+    [
       'beyond a field',
       'tcp_cc init',
       '*(u64 *)(r6 + 40) = 1',
