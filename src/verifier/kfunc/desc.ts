@@ -51,6 +51,25 @@ function refuseModule(v: Verifier, off: number): never {
   return v.reject(off < 0 ? ERRNO.EINVAL : ERRNO.EPROTO, 'failed to find BTF for kernel function');
 }
 
+const taggedOf = new WeakMap<Btf, ReadonlySet<BtfTypeId>>();
+
+/**
+ * Kernels mark the functions that are compiled in and registered; where nothing is marked, all count as such.
+ */
+function isTagged(btf: Btf, id: BtfTypeId): boolean {
+  let tagged = taggedOf.get(btf);
+  if (tagged === undefined) {
+    tagged = new Set(
+      btf.idsByName('bpf_kfunc').flatMap((tagId) => {
+        const tag = btf.type(tagId);
+        return tag.kind === 'decl_tag' ? [tag.type] : [];
+      }),
+    );
+    taggedOf.set(btf, tagged);
+  }
+  return tagged.size === 0 || tagged.has(id);
+}
+
 function readKfunc(v: Verifier, id: BtfTypeId): Kfunc {
   const btf = kernelBtf(v, 'kernel function call');
   const func = btf.has(id) ? btf.type(id) : undefined;
@@ -62,7 +81,9 @@ function readKfunc(v: Verifier, id: BtfTypeId): Kfunc {
   checkModel(v, btf, func.name, proto.type, proto.params);
   const info = kfuncByName(func.name);
   const allowed =
-    info !== undefined && mayCallKfunc({ type: v.progType, expectedAttachType: v.attachType }, info);
+    info !== undefined &&
+    isTagged(btf, id) &&
+    mayCallKfunc({ type: v.progType, expectedAttachType: v.attachType }, info);
   return {
     id,
     name: func.name,
