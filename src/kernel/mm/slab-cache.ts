@@ -211,6 +211,7 @@ export class KmemCache {
   private *newSlab(gfp: number): Flow<Slab | undefined> {
     const pfn = yield* this.pages.alloc(this.order, gfp);
     if (pfn === 0) return undefined;
+    this.env.sched.touch(this, true);
     const free: number[] = [];
     const hole = this.slabs.indexOf(undefined);
     const index = hole < 0 ? this.slabs.length : hole;
@@ -281,6 +282,7 @@ export class KmemCache {
   private *freeSlow(object: number): Flow<number> {
     const { sched } = this.env;
     const slab = this.slabs[(object - 1) >> this.shift]!;
+    sched.touch(slab, true);
     const wasFull = slab.free.length === 0;
     slab.free.push(object);
     slab.inUse--;

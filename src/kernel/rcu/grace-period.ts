@@ -19,6 +19,7 @@ export class GracePeriods {
 
   /**
    * @param snapshot notes the readers that there are now
+   * @param owner the RCU whose readers and callers these are, as steps say that they use it
    * @param onEnd told when a grace period has ended, before the next begins, in a hardware interrupt
    */
   constructor(
@@ -28,6 +29,7 @@ export class GracePeriods {
     private readonly name: string,
     private readonly snapshot: () => Blocker,
     private readonly onEnd: () => void,
+    private readonly owner: object,
   ) {}
 
   get underWay(): boolean {
@@ -54,6 +56,7 @@ export class GracePeriods {
   }
 
   private *look(): Flow<void> {
+    this.sched.touch(this.owner, true);
     if (this.blocker?.() !== undefined) {
       this.poll();
       return;

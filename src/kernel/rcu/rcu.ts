@@ -54,6 +54,7 @@ export class Rcu {
       'rcu_gp_fqs',
       () => this.snapshot(),
       () => this.advance(),
+      this,
     );
     this.threads = sched.cpus.map(({ id }) => {
       const attr = { comm: `rcuc/${id}`, cpu: id, policy: 'fifo', rtPriority: 1 } as const;
@@ -66,11 +67,13 @@ export class Rcu {
   // Readers
 
   readLock(): void {
+    this.sched.touch(this, false);
     this.sched.current.rcuDepth++;
   }
 
   readUnlock(): void {
     const { current, console } = this.sched;
+    this.sched.touch(this, false);
     if (current.rcuDepth === 0) console.warnOnce('kernel/rcu/tree_plugin.h __rcu_read_unlock');
     else current.rcuDepth--;
   }
@@ -91,6 +94,7 @@ export class Rcu {
   call(head: RcuHead): void {
     const { sched } = this;
     const list = this.lists[sched.here.id]!;
+    sched.touch(this, true);
     list.next.push(head);
     this.waiting++;
     if (!this.periods.underWay) {

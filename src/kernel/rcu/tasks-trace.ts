@@ -29,6 +29,7 @@ export class RcuTasksTrace {
       'rcu_tasks_trace_gp',
       () => this.snapshot(),
       () => this.advance(),
+      this,
     );
     this.thread = new Kthread(
       sched,
@@ -39,11 +40,13 @@ export class RcuTasksTrace {
 
   /** rcu_read_lock_trace. */
   readLock(): void {
+    this.sched.touch(this, false);
     this.sched.current.rcuTraceDepth++;
   }
 
   readUnlock(): void {
     const { current, console } = this.sched;
+    this.sched.touch(this, false);
     if (current.rcuTraceDepth === 0) console.warnOnce('include/linux/rcupdate_trace.h rcu_read_unlock_trace');
     else current.rcuTraceDepth--;
   }
@@ -54,6 +57,7 @@ export class RcuTasksTrace {
 
   /** call_rcu_tasks_trace. */
   call(head: RcuHead): void {
+    this.sched.touch(this, true);
     this.next.push(head);
     if (this.periods.underWay) return;
     this.wait = this.next;

@@ -19,6 +19,8 @@ const isFree = (cpu: Cpu): boolean => cpu.current === cpu.idle && cpu.queue.leng
 
 export class RunQueues {
   onMove: MoveListener | undefined;
+  /** Told of each CPU whose run queue changes. */
+  onChange: ((cpu: Cpu) => void) | undefined;
   private arrivals = 0;
 
   constructor(
@@ -58,15 +60,18 @@ export class RunQueues {
     if (how === 'new' || how === 'wakeup') task.deadlineAt = this.timeOf(cpu) + task.deadlineNs;
     if (how !== 'preempted' || task.yields) task.queued = ++this.arrivals;
     task.yields = false;
+    this.onChange?.(cpu);
     cpu.queue.push(task);
     if (how !== 'preempted') this.checkPreempt(cpu, task);
   }
 
   /** Takes a waiting task out of its run queue. */
   remove(task: Task): void {
-    const { queue } = this.cpus[task.cpu]!;
-    const at = queue.indexOf(task);
-    if (at >= 0) queue.splice(at, 1);
+    const cpu = this.cpus[task.cpu]!;
+    const at = cpu.queue.indexOf(task);
+    if (at < 0) return;
+    this.onChange?.(cpu);
+    cpu.queue.splice(at, 1);
   }
 
   /** check_preempt_curr. */

@@ -96,6 +96,7 @@ export class Sched {
     this.here = this.cpus[0]!;
     this.console = new Console(() => this.place());
     this.queues = new RunQueues(this.cpus, (cpu) => this.timeOf(cpu));
+    this.queues.onChange = (cpu) => this.touchCpu(cpu);
     this.queues.onMove = (task, from, to) => this.note({ kind: 'migrate', task: traced(task), from, to });
     this.switchPoint = this.probes.point('sched:sched_switch');
     this.wakePoint = this.probes.point('sched:sched_wakeup');
@@ -146,6 +147,11 @@ export class Sched {
   /** Lets simulated time pass here. */
   charge(ns: number): void {
     this.clock.nanos += ns;
+  }
+
+  /** Says that the step under way changes what waits on another CPU: its tasks, its interrupts. */
+  touchCpu(cpu: Cpu): void {
+    if (this.onTouch !== undefined && cpu !== this.here) this.onTouch(`cpu ${cpu.id}`, true);
   }
 
   /** Says that the step under way reads or writes shared state. */
@@ -308,6 +314,7 @@ export class Sched {
 
   /** try_to_wake_up: whether the task slept. `rtlock`: the wake-up is a sleeping spinlock's own. */
   wake(task: Task, kind: 'sleeping' | 'rtlock' = 'sleeping'): boolean {
+    this.touch(task, true);
     if (task.state === 'rtlock' && kind === 'sleeping') {
       const slept = task.savedState === 'sleeping';
       task.savedState = 'running';

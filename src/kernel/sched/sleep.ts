@@ -20,6 +20,8 @@ export function* schedule(sched: Sched, on: Waitable): Flow<void> {
 /** Sleeps until the condition holds; whoever makes it hold has to wake the task. */
 export function* sleepUntil(sched: Sched, on: Waitable, holds: () => boolean): Flow<void> {
   const task = sched.current;
+  // What it waits for, whoever wakes it has changed.
+  sched.touch(task, true);
   while (!holds()) {
     task.state = 'sleeping';
     yield* schedule(sched, on);
