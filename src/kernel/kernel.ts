@@ -20,7 +20,7 @@ import { type PerfEventName, PerfEvents, type PerfSample } from './events/perf-e
 import { beginSoftirq, endSoftirq } from './events/quiet-softirq.js';
 import { type LoadedObject, type LoadObjectOptions, loadObject } from './loaded-object.js';
 import { Machine, type MachineOptions } from './machine.js';
-import { NetDevices, type PacketResult } from './net/attach-device.js';
+import { type NetDevice, NetDevices, type PacketResult } from './net/attach-device.js';
 import { NetHooks, type TriggerInput, type TriggerResult } from './net/attach-hooks.js';
 import { NetRx } from './net/attach-rx.js';
 import type { Flow } from './sched/flow.js';
@@ -187,12 +187,7 @@ export class Kernel extends Machine {
     const device = this.netDevices.get(options.device ?? 'eth0');
     const cpu = options.cpu ?? sched.here.id;
     if (sched.cpus[cpu] === undefined) throw SyscallError.of('EINVAL', `there is no CPU ${cpu}`);
-    if (sched.quiet && cpu === sched.here.id && !sched.rt) {
-      beginSoftirq(sched, 'net_rx_action');
-      const result = this.netDevices.receiveNow(device, frame);
-      endSoftirq(sched);
-      return result;
-    }
+    if (sched.quiet && cpu === sched.here.id) return this.receiveQuietly(device, frame);
     let result: PacketResult | undefined;
     const host = sched.current;
     this.rx.arrive(cpu, device, frame, (came) => {
@@ -201,6 +196,21 @@ export class Kernel extends Machine {
     });
     this.executor.drive(sleepUntil(sched, ARRIVAL, () => result !== undefined));
     return result!;
+  }
+
+  /** The same where nothing can observe how the CPU comes to it: in the softirq, on RT in the queue's thread, at once. */
+  private receiveQuietly(device: NetDevice, frame: Uint8Array): PacketResult {
+    const { sched, rx } = this;
+    const { here } = sched;
+    const host = here.current;
+    if (sched.rt) sched.install(here, rx.thread(here.id));
+    beginSoftirq(sched, 'net_rx_action');
+    try {
+      return this.netDevices.receiveNow(device, frame);
+    } finally {
+      endSoftirq(sched);
+      if (sched.rt) sched.install(here, host);
+    }
   }
 
   /** A frame arrives, now or at a simulated time; nobody waits for what becomes of it. */

@@ -6,6 +6,7 @@ import type { IrqLine } from '../irq/lines.js';
 import { Softirq } from '../irq/softirq.js';
 import type { Machine } from '../machine.js';
 import type { Flow } from '../sched/flow.js';
+import { Task } from '../sched/task.js';
 import { firePoint, type ProbePoint } from '../trace/probes.js';
 import type { NetDevice, NetDevices, PacketResult } from './attach-device.js';
 
@@ -23,6 +24,7 @@ export class NetRx {
   /** By CPU. */
   private readonly backlog: Arrival[][];
   private readonly lines: (IrqLine | undefined)[];
+  private readonly threads: (Task | undefined)[];
   private readonly tracepoint: ProbePoint;
 
   constructor(
@@ -32,6 +34,7 @@ export class NetRx {
     const { sched, irq } = kernel;
     this.backlog = sched.cpus.map(() => []);
     this.lines = sched.cpus.map(() => undefined);
+    this.threads = sched.cpus.map(() => undefined);
     this.tracepoint = sched.probes.point('net:netif_receive_skb');
     irq.softirq.open(Softirq.netRx, () => this.poll());
   }
@@ -53,6 +56,20 @@ export class NetRx {
     this.line(cpu).raiseAt(timeNs, () => {
       this.backlog[cpu]!.push({ device, frame, done });
     });
+  }
+
+  /** What stands for the queue's thread of a CPU where nothing waits, so that no thread has to be woken. */
+  thread(cpu: number): Task {
+    let task = this.threads[cpu];
+    if (task === undefined) {
+      const comm = `irq/${this.line(cpu).number}-eth0-rx-${cpu}`;
+      const pid = this.kernel.sched.kthreadPid();
+      const who = { pid, tgid: pid, comm, uid: 0, gid: 0, kthread: true };
+      task = new Task({ ...who, policy: 'fifo', rtPriority: 50, affinity: [cpu] });
+      task.state = 'running';
+      this.threads[cpu] = task;
+    }
+    return task;
   }
 
   private line(cpu: number): IrqLine {
