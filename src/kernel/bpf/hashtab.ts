@@ -308,8 +308,8 @@ export class HashMap extends HashTable {
 
   private freeReplacedNow(old: number): void {
     if (old === 0 || this.inPlace) return;
-    this.freeFields(old);
-    this.allocator?.giveNow(old);
+    if (this.record !== undefined) this.freeFields(old);
+    if (this.allocator !== undefined) this.allocator.giveNow(old);
   }
 
   private *freeReplacedFlow(old: number): Flow<void> {

@@ -115,6 +115,32 @@ describe('two CPUs at once', () => {
   });
 });
 
+describe('memory of a deleted element that was allocated alone', () => {
+  test.each([
+    ['5.7', false],
+    ['6.18', true],
+  ])('%s: is given out again at once: %p', (profile, again) => {
+    const kernel = kernelOf({ profile });
+    const map = makeMap(kernel, 'hash', { mapFlags: NO_PREALLOC });
+    const staged = kernel.memory.alloc(4);
+    const at = (key: number): number => {
+      staged.bytes.set(u32(key));
+      return map.lookup(staged.address32);
+    };
+    kernel.bpf.mapUpdate(map, u32(1), u64(5));
+    const place = at(1);
+    kernel.bpf.mapDelete(map, u32(1));
+    // Who still holds a pointer reads the old value.
+    expect(kernel.memory.u8[place]).toBe(5);
+    kernel.bpf.mapUpdate(map, u32(2), u64(6));
+    expect(at(2) === place).toBe(again);
+    kernel.executor.settle();
+    kernel.rcu.runQuiet();
+    kernel.bpf.mapUpdate(map, u32(3), u64(7));
+    expect([at(2), at(3)].includes(place)).toBe(true);
+  });
+});
+
 describe('an update from inside an update, in the same bucket', () => {
   const reenter = (profile: string): number => {
     const kernel = kernelOf({ profile });
