@@ -73,6 +73,7 @@ export class Executor implements Driver {
    * flows interleave, when the time of it is a choice.
    */
   raise(cpu: Cpu, interrupt: PendingInterrupt): void {
+    this.sched.touchCpu(cpu);
     cpu.pending.push(interrupt);
     if (cpu === this.sched.here && !this.sched.interleaved) this.takeInterrupts();
   }
@@ -227,10 +228,17 @@ export class Executor implements Driver {
       if (this.canRun(cpu)) found.push(this.runs[cpu.id]!);
       if (spin?.deadlineNs !== undefined) found.push({ kind: 'timeout', cpu, timeNs: spin.deadlineNs });
     }
-    const timer = this.timers[0];
+    const timer = this.nextTimer(found.length === 0);
     if (timer !== undefined && timer.timeNs < untilNs && this.matters(timer, untilNs))
       found.push({ kind: 'timer', timer });
     return found;
+  }
+
+  /** Where schedules are explored, housekeeping waits until nothing else is left. */
+  private nextTimer(alone: boolean): Timer | undefined {
+    const first = this.timers[0];
+    if (!this.exploring || first?.background === undefined) return first;
+    return this.timers.find(({ background }) => background === undefined) ?? (alone ? first : undefined);
   }
 
   /** Whether something can come of a timer: where only ticks have been for long, nothing does. */
@@ -245,10 +253,11 @@ export class Executor implements Driver {
   private canRun(cpu: Cpu): boolean {
     const { top, current } = cpu;
     if (top !== undefined) return !top.driven && top.flow !== undefined && top.pause?.kind !== 'spin';
+    // A task that the host drives keeps its CPU until it pauses.
+    if (current.driven > 0) return false;
     if (current === cpu.idle)
       return !this.exploring && (cpu.queue.some((task) => !task.onCpu) || this.sched.canPull(cpu));
-    // A task that the host drives keeps its CPU until it pauses.
-    if (current.flow === undefined || current.driven > 0) return false;
+    if (current.flow === undefined) return false;
     return cpu.taskPause?.kind !== 'spin' || givesWay(cpu);
   }
 
@@ -267,7 +276,7 @@ export class Executor implements Driver {
   /** The tasks that a CPU could turn to now instead of going on. */
   private addSwitches(cpu: Cpu, found: Choice[]): void {
     const { current, queue } = cpu;
-    if (cpu.top !== undefined) return;
+    if (cpu.top !== undefined || current.driven > 0) return;
     if (current === cpu.idle) {
       const runnable = [...queue];
       for (const other of this.sched.cpus) {
