@@ -3,7 +3,7 @@
  * Each step of a sequence of locks is checked once (`held-locks.ts`); after that it costs a comparison. Models
  * kernel/locking/lockdep.c (6.12 and 6.18).
  */
-import { HARDIRQ_MASK, NMI_MASK, SOFTIRQ_MASK, SOFTIRQ_OFFSET } from '../sched/preempt.js';
+import { ANY_CONTEXT, HARDIRQ_MASK, NMI_MASK, SOFTIRQ_OFFSET } from '../sched/preempt.js';
 import type { Sched } from '../sched/sched.js';
 import type { Task } from '../sched/task.js';
 import { type HeldLocks, MAX_LOCK_DEPTH } from './held-locks.js';
@@ -27,9 +27,6 @@ import {
 } from './lockdep-reports.js';
 import { type HeldView, heldLines, viewOf, viewsOf } from './lockdep-text.js';
 import { usageText } from './lockdep-usage.js';
-
-/** Any interrupt or BH-disabled section in `preempt_count`. */
-const ANY_CONTEXT = NMI_MASK | HARDIRQ_MASK | SOFTIRQ_MASK;
 
 /** `once`: off after the first report, as in Linux. */
 export type LockdepMode = 'off' | 'once' | 'always';

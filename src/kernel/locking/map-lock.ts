@@ -86,6 +86,11 @@ export class RqMapLock implements MapLock {
   }
 
   lockNow(place: string): number {
+    const quick = this.rq.lockIrqsaveQuick(place);
+    if (quick !== undefined) {
+      this.irqsBefore = quick;
+      return 0;
+    }
     const before = this.sched.irqSave(place);
     return this.settle(this.rq.lockNow(place), before);
   }
@@ -97,6 +102,7 @@ export class RqMapLock implements MapLock {
 
   unlock(): void {
     const before = this.irqsBefore;
+    if (this.rq.unlockIrqrestoreQuick(before)) return;
     this.rq.unlock();
     this.sched.irqRestore(before);
   }

@@ -8,6 +8,7 @@ import type { LockEnv } from './env.js';
 import { Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
 import { READ_NONE, TRYLOCK } from './lock-flags.js';
+import { isCalm, releaseQuick, takeQuick } from './quick.js';
 
 const BEFORE = point('raw_spin_lock');
 
@@ -98,13 +99,9 @@ export class RawSpinLock extends Lock implements SpinLockOps {
   }
 
   lockIrqsaveNow(place: string): boolean {
-    const { sched } = this;
-    if (this.owner !== undefined || !sched.quiet) return this.env.executor.drive(this.lockIrqsave(place));
-    const before = sched.irqSave(place);
-    sched.preemptDisable(place);
-    this.env.lockdep.acquire(this, place, READ_NONE);
-    this.take(this.me, place);
-    return before;
+    const { sched, env } = this;
+    if (this.owner !== undefined || !isCalm(sched)) return env.executor.drive(this.lockIrqsave(place));
+    return takeQuick(this, sched, env.lockdep, place);
   }
 
   tryLockIrqsave(place: string): boolean | undefined {
@@ -115,9 +112,11 @@ export class RawSpinLock extends Lock implements SpinLockOps {
   }
 
   unlockIrqrestore(irqsBefore: boolean): void {
+    const { sched } = this;
+    if (isCalm(sched) && releaseQuick(this, sched, this.env.lockdep, irqsBefore)) return;
     this.release();
-    this.sched.irqRestore(irqsBefore);
-    this.sched.preemptEnable();
+    sched.irqRestore(irqsBefore);
+    sched.preemptEnable();
   }
 
   *lockIrq(place: string): Flow<void> {

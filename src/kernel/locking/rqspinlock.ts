@@ -10,6 +10,7 @@ import { firePoint, type ProbePoint } from '../trace/probes.js';
 import type { LockEnv } from './env.js';
 import { Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
+import { isCalm, releaseQuick, takeQuick } from './quick.js';
 
 /** Locks that the table of a CPU has room for (RES_NR_HELD); what does not fit is not looked for. */
 export const RES_NR_HELD = 31;
@@ -107,6 +108,22 @@ export class RqSpinLock extends Lock {
     this.states.of(sched.here.id).entries.push(this);
     this.take(this.me, place);
     return 0;
+  }
+
+  /** With interrupts saved, where that is nothing out of the ordinary: whether they were off; otherwise undefined. */
+  lockIrqsaveQuick(place: string): boolean | undefined {
+    const { sched } = this;
+    if (!this.untouched || !isCalm(sched)) return undefined;
+    this.states.of(sched.here.id).entries.push(this);
+    return takeQuick(this, sched, undefined, place);
+  }
+
+  /** Undoes that; false where it is out of the ordinary, and nothing is done. */
+  unlockIrqrestoreQuick(irqsBefore: boolean): boolean {
+    const { sched } = this;
+    if (!isCalm(sched) || !releaseQuick(this, sched, undefined, irqsBefore)) return false;
+    this.states.of(sched.here.id).entries.pop();
+    return true;
   }
 
   tryLock(place: string): boolean {

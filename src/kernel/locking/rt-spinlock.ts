@@ -61,9 +61,11 @@ export class RtSpinLock extends RtMutex implements SpinLockOps {
       env.executor.drive(this.lock(place));
       return;
     }
+    const { here } = sched;
     env.lockdep.acquire(this, place, READ_NONE);
-    mightSleep(sched, sched.profile.rtSpinLockAt, true);
-    this.take(sched.here.current, place);
+    if (here.preemptCount !== 0 || here.irqsDisabled || here.current === here.idle)
+      mightSleep(sched, sched.profile.rtSpinLockAt, true);
+    this.take(here.current, place);
     enterRtSection(env, place);
   }
 

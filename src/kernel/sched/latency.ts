@@ -27,8 +27,9 @@ export class Latency {
   private readonly sections = new Map<SectionKind, Worst>();
   /** Counts how often measuring began anew, for those who keep the worst themselves. */
   measurement = 0;
-  private irqsoffNs = -1;
-  private preemptoffNs = -1;
+  /** The worst section of each kind in ns, -1 before the first. */
+  irqsoffNs = -1;
+  preemptoffNs = -1;
   private readonly held = new Map<string, Worst>();
 
   section(kind: SectionKind, ns: number, place: string, cpu: number): void {

@@ -10,6 +10,8 @@ export const HARDIRQ_OFFSET = 0x10000;
 export const HARDIRQ_MASK = 0xf0000;
 export const NMI_OFFSET = 0x100000;
 export const NMI_MASK = 0xf00000;
+/** Anything but a task with BH enabled. */
+export const ANY_CONTEXT = NMI_MASK | HARDIRQ_MASK | SOFTIRQ_MASK;
 
 /** What the predicates look at: a CPU, and the softirq count, which RT keeps in the task. */
 export interface PreemptState {

@@ -228,6 +228,37 @@ describe('NMI', () => {
   });
 });
 
+describe('edges', () => {
+  const edges = ({ locks }: Bench): string[] => {
+    const { classes, edges: all } = locks.lockdep.graph();
+    const name = (index: number): string => classes.find((cls) => cls.index === index)!.name;
+    return all.map(({ from, to }) => `${name(from)} ${name(to)}`).sort();
+  };
+
+  test('to the innermost lock that was waited for, and to those that were only tried inside it', () => {
+    const bench = new Bench();
+    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => bench.locks.raw(name));
+    a!.lockNow('test');
+    b!.lockNow('test');
+    c!.tryLock('test');
+    d!.lockNow('test');
+    expect(edges(bench)).toEqual(['a b', 'b d', 'c d']);
+  });
+
+  test('none from a task to an interrupt on top of it', () => {
+    const bench = new Bench();
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => bench.locks.raw(name));
+    const flags = a!.lockIrqsaveNow('task');
+    inContext(bench, HARDIRQ_OFFSET, () => {
+      b!.lockNow('irq');
+      touch(c!, 'irq');
+      b!.unlock();
+    });
+    a!.unlockIrqrestore(flags);
+    expect(edges(bench)).toEqual(['b c']);
+  });
+});
+
 describe('modes and data', () => {
   test.each([
     ['off', 0],
@@ -277,7 +308,8 @@ describe('modes and data', () => {
     const [a, b, c] = [locks.raw('a'), locks.raw('b'), locks.raw('c')];
     for (const lock of [a, b, c]) lock.lockNow('test');
     a.unlock();
-    expect(locks.lockdep.held().map(({ map }) => map.name)).toEqual(['b', 'c']);
+    const held = locks.lockdep.held().map(({ map, cls }) => `${map.name} ${cls.name}`);
+    expect(held).toEqual(['b b', 'c c']);
     expect(locks.lockdep.isHeld(a)).toBe(false);
     c.unlock();
     expect(locks.lockdep.isHeld(b)).toBe(true);

@@ -232,6 +232,19 @@ describe('spinlock on RT', () => {
     expect([current.migrationDisabled, current.rcuDepth]).toEqual([0, 0]);
   });
 
+  test('RCU is told where the outermost read section ends', () => {
+    const { locks } = new Bench({ profile: '6.18-rt' });
+    const ends: string[] = [];
+    locks.onRcuOutermost = () => ends.push('end');
+    const [a, b] = [locks.spin('a'), locks.spin('b')];
+    a.lockNow('test');
+    b.lockNow('test');
+    b.unlock();
+    expect(ends).toEqual([]);
+    a.unlock();
+    expect(ends).toEqual(['end']);
+  });
+
   test('a wake-up while it waits for the lock is kept for the sleep around it', () => {
     const bench = rt(2);
     const { executor, locks, log, sched } = bench;

@@ -195,6 +195,29 @@ describe.each(BOTH)('%s', (profile) => {
   });
 });
 
+test('where the kernel is not RT, a waiter that was passed over is handed the mutex', () => {
+  const bench = interleaved('6.18', 2);
+  const { executor, locks, log, sched } = bench;
+  const lock = locks.mutex('m');
+  // It takes the mutex again before who waits for it has come to its CPU.
+  bench.spawn(2, 0, function* () {
+    for (let i = 0; i < 6; i++) {
+      yield* lock.lock('greedy');
+      yield* busy(bench, 3_000);
+      log.push('greedy');
+      lock.unlock();
+    }
+  });
+  bench.spawn(3, 1, function* () {
+    sched.charge(100);
+    yield* lock.lock('waiter');
+    log.push('waiter');
+    lock.unlock();
+  });
+  executor.settle();
+  expect(log.indexOf('waiter')).toBe(2);
+});
+
 describe('spinlock where the kernel is not RT', () => {
   test('preemption and, with irqsave, interrupts off; no complaint in atomic context', () => {
     const bench = new Bench({ profile: '6.18' });
