@@ -150,7 +150,7 @@ was made with \`verify: 'enforce'\`; \`verify: 'never'\` asks no verifier.
 What helpers find in the simulated kernel is set up through \`stateOf(kernel)\`: \`sockets.add({ … })\`, \`fib.routes\`, \`fib.neighbours\`, \`fib.devices\`, \`makeCgroup(id, parent)\`,
 \`cgroupOfTask\`, \`paths\`; what programs did is read there: \`signals\`, \`streams\`. What belongs to one run (attach cookie, arguments, the sysctl, TCP options) is a \`RunContext\`.
 
-\`npx tsx test/oracle/helper-runs.ts\` runs 2,520 programs that call helpers and kernel functions, with arguments around their limits, in the running kernel and here: results and
+\`npx tsx test/oracle/helper-runs.ts\` runs 2,546 programs that call helpers and kernel functions, with arguments around their limits, in the running kernel and here: results and
 packets are equal. A recording of them is replayed by \`test/kernel/helper-runs.test.ts\`.
 
 ## Helpers

@@ -496,6 +496,28 @@ const misc = (): HelperCase[] => [
   ...cases('loop', 'xdp', ['r0 = 0', 'r1 = 5\nr2 = subprog[+3]\nr3 = 0\nr4 = 1\ncall bpf_loop'].slice(0, 1)),
 ];
 
+/** What programs do to their context where test runs make it up. */
+const contexts = (): HelperCase[] => [
+  ...[0, 5, 14, 60, 200].flatMap((nhoff) =>
+    [0, 14, 40, 300].flatMap((thoff) =>
+      cases(`flow keys ${nhoff} ${thoff}`, 'flow_dissector', [
+        `r7 = *(u64 *)(r6 + 144)\nr8 = *(u16 *)(r7 + 10)\nr1 = ${nhoff}\n*(u16 *)(r7 + 0) = r1\nr1 = ${thoff}\n*(u16 *)(r7 + 2) = r1\n*(u16 *)(r7 + 12) = r8\nr0 = 0`,
+      ]),
+    ),
+  ),
+  ...cases(
+    'flow load_bytes',
+    'flow_dissector',
+    [0, 12, 62, 63, 66].map(
+      (n) =>
+        `${zero(16, 8)}\nr1 = r6\nr2 = ${n}\n${at(3, 16)}\nr4 = 4\ncall bpf_skb_load_bytes\n${fold(16, 8)}\nr1 = *(u64 *)(r6 + 144)\n*(u32 *)(r1 + 16) = r0\nr0 = 0`,
+    ),
+  ),
+  ...cases('flow packet', 'flow_dissector', [
+    'r1 = *(u32 *)(r6 + 76)\nr2 = *(u32 *)(r6 + 80)\nr3 = r1\nr3 += 20\nr0 = 2\nif r3 > r2 goto none\nr4 = *(u32 *)(r1 + 12)\nr5 = *(u64 *)(r6 + 144)\n*(u32 *)(r5 + 16) = r4\nr0 = 0\nnone:',
+  ]),
+];
+
 export function helperCases(): HelperCase[] {
   return [
     ...strings(),
@@ -508,5 +530,6 @@ export function helperCases(): HelperCase[] {
     ...lookups(),
     ...dynptrs(),
     ...misc(),
+    ...contexts(),
   ];
 }

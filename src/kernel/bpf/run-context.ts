@@ -69,8 +69,8 @@ export interface RunContext {
   /** What a `sk_lookup` or `sk_reuseport` program chose. */
   selected?: Sock | undefined;
   /** Of what the look-up is for. */
-  readonly lookupFamily?: number;
-  readonly lookupProtocol?: number;
+  lookupFamily?: number;
+  lookupProtocol?: number;
   /** Where a message or packet was sent on to. */
   redirectedTo?: { readonly sock: Sock; readonly flags: number };
   /** `bpf_bprm_opts_set`. */

@@ -40,6 +40,8 @@ export interface RunOptions {
   readonly timer?: RunTimer;
   /** Return addresses that `bpf_get_stackid` and `bpf_get_stack` find, innermost first. */
   readonly callchain?: CallchainInput;
+  /** What helpers ask about the run; changed by it. */
+  readonly run?: RunContext;
 }
 
 /**
@@ -101,12 +103,12 @@ function* repeatFlow(
   start: StartOptions,
   options: RunOptions,
 ): Flow<RunResult> {
-  const { repeat = 1, fuel = DEFAULT_RUN_FUEL, callchain = {} } = options;
+  const { repeat = 1, fuel = DEFAULT_RUN_FUEL, callchain = {}, run = {} } = options;
   const { sched, net } = kernel;
   let instructions = 0;
   for (let i = 1; ; i++) {
     const packet: RunPacket = { xdp: net.xdp, skb: net.skb };
-    const result = yield* runFlow(kernel, prog, { ...start, fuel, callchain, net: packet });
+    const result = yield* runFlow(kernel, prog, { ...start, fuel, callchain, run, net: packet });
     instructions += result.instructions;
     net.redirect = packet.redirect;
     if (result.fault !== undefined) throw faultOf(kernel, prog, result.fault);

@@ -65,6 +65,8 @@ export class SkBuff {
   atIngress = false;
   /** The socket that `bpf_sk_assign` chose. */
   assigned: Sock | undefined;
+  /** Bytes without a socket buffer around them, as a test run gives them to a flow dissector: helpers find no packet. */
+  bare = false;
   /** Has an outer header that a program put there. */
   encapsulated = false;
   /** Metadata of a tunnel: set for the way out, or as the packet came in. */
@@ -102,6 +104,7 @@ export class SkBuff {
     this.context.bytes.fill(0);
     this.socket.bytes.fill(0);
     this.tunnel = undefined;
+    this.bare = false;
     this.encapsulated = false;
     this.assigned = undefined;
     this.data = start + HEADROOM;

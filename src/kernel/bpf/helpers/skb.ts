@@ -163,7 +163,7 @@ function loadBytes(kernel: Machine, call: HelperCall, start: number): number {
   const size = sizeArg(call, 4);
   const offset = call.argU32(2);
   const from = start + offset;
-  if (offset > INT_MAX || from + size > skb.data + skb.length) return zeroed(kernel, call);
+  if (skb.bare || offset > INT_MAX || from + size > skb.data + skb.length) return zeroed(kernel, call);
   const to = call.pointer(3, size, true);
   kernel.memory.u8.copyWithin(to, from, from + size);
   return 0;
