@@ -1,6 +1,7 @@
 /** What the allocators share: scheduler, locks, failure injection, and the check of who may wait for memory. */
 import type { Locks } from '../locking/index.js';
 import { mightSleep } from '../sched/debug.js';
+import { inNmi } from '../sched/preempt.js';
 import type { Sched } from '../sched/sched.js';
 import { allowsBlocking } from './gfp.js';
 
@@ -43,8 +44,15 @@ export class MmEnv {
     return false;
   }
 
-  /** might_alloc. */
+  /** might_alloc, and what no check of Linux says as long as the fast path succeeds: not in NMI. */
   mightAlloc(gfp: number): void {
     if (allowsBlocking(gfp)) mightSleep(this.sched, 'include/linux/sched/mm.h:337');
+    this.refuseNmi('an allocation');
+  }
+
+  refuseNmi(what: string): void {
+    const { here, console } = this.sched;
+    if (!inNmi(here)) return;
+    console.warnOnce('mm/slub.c', `bpflab: ${what} in NMI can meet the allocator half-way below it`);
   }
 }

@@ -8,6 +8,7 @@ import type { LocalLock } from '../locking/local-lock.js';
 import { LockKey } from '../locking/lock-class.js';
 import type { SpinLockOps } from '../locking/raw-spinlock.js';
 import { type Flow, point } from '../sched/flow.js';
+import { inNmi } from '../sched/preempt.js';
 import { inFunction, type ProbePoint } from '../trace/probes.js';
 import type { MmEnv } from './env.js';
 import { PAGE_SIZE, type PageAllocator } from './page-alloc.js';
@@ -241,6 +242,7 @@ export class KmemCache {
   /** kmem_cache_free. */
   *free(object: number): Flow<void> {
     const { sched } = this.env;
+    this.env.refuseNmi('a free');
     if (!this.takeBack(object)) return;
     sched.charge(sched.costs.slab);
     if (sched.rt) yield* this.local.lock('do_slab_free');
@@ -256,7 +258,7 @@ export class KmemCache {
     const { sched } = env;
     const cpu = this.cpus[sched.here.id]!;
     const own = cpu.slabIndex === (object - 1) >> this.shift && this.given[object] === 1;
-    if (!own || !sched.quiet) {
+    if (!own || !sched.quiet || inNmi(sched.here)) {
       env.locks.executor.drive(this.free(object));
       return;
     }

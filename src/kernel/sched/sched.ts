@@ -11,7 +11,7 @@ import { type Costs, DEFAULT_COSTS } from './costs.js';
 import { Cpu } from './cpu.js';
 import type { Flow, PointPause, SchedulePause, Waitable } from './flow.js';
 import { Latency } from './latency.js';
-import { PREEMPT_OFFSET, preemptible } from './preempt.js';
+import { inNmi, PREEMPT_OFFSET, preemptible } from './preempt.js';
 import { type Arrival, RunQueues } from './runqueue.js';
 import { Task, type TaskAttr } from './task.js';
 import { ScheduleTrace, type TraceBody, type TraceTask } from './trace.js';
@@ -315,6 +315,11 @@ export class Sched {
   /** try_to_wake_up: whether the task slept. `rtlock`: the wake-up is a sleeping spinlock's own. */
   wake(task: Task, kind: 'sleeping' | 'rtlock' = 'sleeping'): boolean {
     this.touch(task, true);
+    if (inNmi(this.here))
+      this.console.warnOnce(
+        'kernel/sched/core.c try_to_wake_up',
+        'bpflab: a wake-up in NMI can wait for a lock that is held below it',
+      );
     if (task.state === 'rtlock' && kind === 'sleeping') {
       const slept = task.savedState === 'sleeping';
       task.savedState = 'running';

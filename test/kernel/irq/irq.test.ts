@@ -144,6 +144,29 @@ describe('threads of interrupts', () => {
     expect(seen).toEqual([comm]);
   });
 
+  test('without RT a forced handler has interrupts off in its thread', () => {
+    const kernel = kernelWith('6.18', { threadirqs: true });
+    const seen: string[] = [];
+    const line = kernel.irq.request({
+      name: 'dev',
+      handler: function* () {
+        seen.push(context(kernel));
+        return 'handled';
+      },
+    });
+    kernel.irq.raise(line);
+    kernel.executor.settle();
+    expect(seen).toEqual(['irq/24-dev 200 bh-off task irqs-off']);
+  });
+
+  test('a wake-up in NMI is reported', () => {
+    const kernel = kernelWith('6.18');
+    kernel.nmi(function* () {
+      kernel.sched.wake(kernel.sched.current);
+    });
+    expect(titles(kernel)).toEqual(['bpflab: a wake-up in NMI can wait for a lock that is held below it']);
+  });
+
   test('a forced handler with a thread function of its own gets a second thread', () => {
     const kernel = kernelWith('6.18-rt');
     const seen: string[] = [];

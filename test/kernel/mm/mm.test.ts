@@ -48,6 +48,7 @@ function inContext(kernel: Kernel, context: string, body: () => void): void {
 
 const SLEEPING = 'BUG: sleeping function called from invalid context at';
 const RT_LOCK = `${SLEEPING} kernel/locking/spinlock_rt.c`;
+const IN_NMI = 'bpflab: an allocation in NMI';
 const MAY_SLEEP = `${SLEEPING} include/linux/sched/mm.h`;
 
 describe('contexts', () => {
@@ -61,6 +62,8 @@ describe('contexts', () => {
     ['6.12', 'atomic', 'preempt off', undefined],
     ['6.12', 'atomic', 'irqs off', undefined],
     ['6.12', 'atomic', 'hardirq', undefined],
+    ['6.12', 'atomic', 'nmi', IN_NMI],
+    ['6.12-rt', 'atomic', 'nmi', IN_NMI],
     ['6.12', 'atomic', 'raw lock', undefined],
     ['6.12', 'atomic', 'spin lock', undefined],
     ['6.12-rt', 'kernel', 'task', undefined],
