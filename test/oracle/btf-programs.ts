@@ -228,3 +228,48 @@ export function* writePrograms(btf: Btf): Generator<SweepProgram> {
     }
   }
 }
+
+/** One load or store that meets two kinds of pointers, on two paths. */
+export function* mixedPrograms(btf: Btf): Generator<SweepProgram> {
+  const id = btf.findByName('btf_trace_sched_switch', 'typedef') ?? 0;
+  const target = {
+    name: 'sched_switch',
+    progType: ProgType.tracing,
+    attachType: AttachType.trace_raw_tp,
+    id,
+  };
+  const task = btf.findByName('task_struct', 'struct') ?? 0;
+  const cast = btf.findByName('bpf_rdonly_cast', 'func') ?? 0;
+  const mm = (btf.findMember(task, 'mm')?.bitOffset ?? 0) >>> 3;
+  const stack = (btf.findMember(task, 'stack')?.bitOffset ?? 0) >>> 3;
+  const kinds: readonly (readonly [name: string, text: string])[] = [
+    ['stack', 'r2 = r10\nr2 += -16'],
+    ['value', 'r2 = map[fd:0][0]+0'],
+    ['map', 'r2 = map[fd:0]'],
+    ['context', 'r2 = r6'],
+    ['trusted', 'r2 = r7'],
+    ['plain', `r2 = *(u64 *)(r7 + ${mm})`],
+    ['opaque', `r2 = *(u64 *)(r7 + ${stack})`],
+    ['untrusted', `r1 = r7\nr2 = ${task}\ncall kfunc bpf_rdonly_cast#${cast}\nr2 = r0`],
+    ['memory', `r1 = r7\nr2 = 0\ncall kfunc bpf_rdonly_cast#${cast}\nr2 = r0`],
+  ];
+  const uses = [
+    'r0 = *(u32 *)(r2 + 0)',
+    'r0 = *(u64 *)(r2 + 8)',
+    '*(u32 *)(r2 + 0) = 1',
+    'r0 = 1\nlock *(u64 *)(r2 + 0) += r0',
+    'r0 = load_acquire((u64 *)(r2 + 0))',
+  ];
+  const maps = [
+    { type: MapType.array, key_size: 4, value_size: 64, max_entries: 1, map_flags: 0, name: 'm' },
+  ];
+  for (const [nameA, a] of kinds) {
+    for (const [nameB, b] of kinds) {
+      for (const use of uses) {
+        const text = `*(u64 *)(r10 - 16) = 0\n*(u64 *)(r10 - 8) = 0\nr6 = r1\nr7 = *(u64 *)(r1 + 8)\ncall 7
+          if r0 == 0 goto second\n${a}\ngoto use\nsecond: ${b}\nuse: ${use}\nr0 = 0\nexit`;
+        yield { what: `${nameA} and ${nameB}: ${use}`, request: requestFor(target, text, { maps }) };
+      }
+    }
+  }
+}

@@ -3,8 +3,9 @@
  *
  *     npx tsx test/oracle/btf-sweep.ts [--only PART] [--walks N] [--seed S]
  *
- * Parts: every argument of every tracepoint, iterator and struct_ops member at every size; fields of every map type through a map
- * pointer; random walks through structures from there, with null checks, arithmetic, helper calls and stores; format strings.
+ * Parts: `arguments` (every one of every tracepoint, iterator and struct_ops member, at every size), `maps` (fields through a
+ * map pointer), `writes`, `mixes` (two kinds of pointers at one instruction), `formats`, `globals` (functions with tagged
+ * arguments), `walks` (at random through structures, with null checks, loops, calls and stores).
  * Verdict, errno and the whole log are compared. Loads programs only; says so where `bpf()` is refused.
  */
 import { readFileSync } from 'node:fs';
@@ -17,6 +18,7 @@ import {
   argumentPrograms,
   formatPrograms,
   mapPrograms,
+  mixedPrograms,
   type SweepProgram,
   writePrograms,
 } from './btf-programs.js';
@@ -36,6 +38,7 @@ const { values } = parseArgs({
 const VMLINUX = '/sys/kernel/btf/vmlinux';
 const LOG_CHARS = 60_000;
 const BATCH = 400;
+const ENOSPC = 28;
 
 /** A log without addresses, times and what only our side leaves out. */
 function plain(log: string): string {
@@ -59,6 +62,8 @@ const counts = { asked: 0, accepted: 0, differ: 0, unsupported: 0 };
 const features = new Map<string, number>();
 
 function compare({ what, request }: SweepProgram, answer: KernelAnswer, vmlinux: Btf): void {
+  // the log of a million instructions does not fit what the kernel is given for it
+  if (answer.errno === ENOSPC) return;
   counts.asked++;
   if (answer.verdict === 'accept') counts.accepted++;
   const ours = verify(requestFromJson(request, btfOf, { vmlinux }));
@@ -89,6 +94,7 @@ function main(): void {
     arguments: () => argumentPrograms(vmlinux),
     maps: () => mapPrograms(),
     writes: () => writePrograms(vmlinux),
+    mixes: () => mixedPrograms(vmlinux),
     formats: () => formatPrograms(Number(values.seed)),
     globals: () => globalPrograms(vmlinux, Number(values.seed), Number(values.walks)),
     walks: () => walkPrograms(vmlinux, Number(values.seed), Number(values.walks)),

@@ -157,6 +157,18 @@ class Walk {
     this.#rng = rng;
   }
 
+  /** What came since `from` happens again: a counted number of times, or until chance ends it. */
+  repeat(from: number): void {
+    const rng = this.#rng;
+    this.#lines.splice(from, 0, '*(u64 *)(r10 - 72) = 0', 'again:');
+    const counted = 'r2 = *(u64 *)(r10 - 72)\nr2 += 1\n*(u64 *)(r10 - 72) = r2\nif r2 < 4 goto again';
+    this.#lines.push(rng.chance(0.6) ? counted : 'call 7\nif r0 == 0 goto again');
+  }
+
+  get length(): number {
+    return this.#lines.length;
+  }
+
   text(): string {
     return `${this.#lines.join('\n')}\nend: r0 = 0\nexit`;
   }
@@ -177,6 +189,7 @@ class Walk {
     else if (kind < 15)
       this.#lines.push(`${reg} += ${this.#rng.pick(['0', '8', '16', '-8', '4', '24', 'r0', 'r2'])}`);
     else if (kind < 16) this.#store(reg);
+    else if (kind < 17) this.#spill(reg);
     else this.#call(reg);
   }
 
@@ -221,6 +234,14 @@ class Walk {
     const open = this.#rng.chance(0.5) ? this.#openField(struct) : undefined;
     const { off, size } = open ?? this.#member(struct);
     if (off < 32768) this.#lines.push(`*(${WORDS.get(size)} *)(${reg} + ${off}) = 1`);
+  }
+
+  #spill(reg: string): void {
+    const dst = this.#rng.pick(KEEPERS);
+    this.#lines.push(`*(u64 *)(r10 - 80) = ${reg}`);
+    if (this.#rng.chance(0.5)) this.#lines.push(`r2 = *(u32 *)(r10 - 80)`);
+    this.#lines.push(`${dst} = *(u64 *)(r10 - 80)`);
+    this.#types.set(dst, this.#types.get(reg)!);
   }
 
   /** A field that programs of some types may write. */
@@ -343,7 +364,9 @@ export function* walkPrograms(btf: Btf, seed: number, count: number): Generator<
     const walk = new Walk(btf, rng);
     walk.load(start);
     const steps = rng.range(1, 10);
+    const body = walk.length;
     for (let i = 0; i < steps; i++) walk.step();
+    if (rng.chance(0.3)) walk.repeat(body);
     const text = walk.text();
     const license = rng.chance(0.02) ? 'Proprietary' : 'GPL';
     yield { what: `walk ${n}, ${target.name}`, request: requestFor(target, text, { maps: MAPS, license }) };
