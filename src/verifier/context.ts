@@ -206,8 +206,9 @@ export class Verifier {
     return this.state.frames[reg.frameno]!;
   }
 
+  /** A timer's callback cannot sleep, whatever the program; a work queue's can. */
   get inSleepable(): boolean {
-    return this.sleepable || this.state.inSleepable;
+    return this.state.inSleepable;
   }
 
   newId(): number {
