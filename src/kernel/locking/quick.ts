@@ -84,11 +84,13 @@ export function releaseQuick(
   }
   const count = here.preemptCount - 1;
   if (count === 0 && nowNs - here.preemptOffSince > latency.preemptoffNs) return false;
-  if (lockdep?.on === true) {
-    const top = held.depth - 1;
-    if (top < 0 || held.locks[top] !== lock || cls.lastTo !== held.node || (top > 0 && !irqsBefore))
-      return false;
-    held.depth = top;
+  const seen = lockdep?.on === true;
+  const left = seen ? held.depth - 1 : held.depth;
+  // What is still held will be held with interrupts on, which lockdep has to know.
+  if (left > 0 && !irqsBefore) return false;
+  if (seen) {
+    if (left < 0 || held.locks[left] !== lock || cls.lastTo !== held.node) return false;
+    held.depth = left;
     held.node = cls.lastFrom;
   }
   clock.nanos = nowNs;
