@@ -11,7 +11,7 @@ import type { HelperSets } from '../prog-load.js';
 import { baseHelpers } from './base.js';
 import { cgroupHelpers } from './cgroup.js';
 import { dynptrHelpers } from './dynptr.js';
-import { kptrHelpers } from './kptr.js';
+import { kptrHelpers, lockFlowHelpers } from './kptr.js';
 import { lircHelpers } from './lirc.js';
 import { mapHelpers } from './map.js';
 import { mapFlowHelpers } from './map-flow.js';
@@ -87,7 +87,7 @@ export function helperResolver(kernel: Machine, maps: () => MapCommands): Helper
     ...msgHelpers(kernel),
     ...lircHelpers(kernel),
     ...syscallHelpers(kernel, maps),
-    ...(kernel.sched.interleaved ? mapFlowHelpers(kernel) : {}),
+    ...(kernel.sched.interleaved ? { ...mapFlowHelpers(kernel), ...lockFlowHelpers(kernel) } : {}),
   };
   const made = new Map<ProgType, HelperTable>();
   const tableOf = (type: ProgType): HelperTable => {

@@ -4,10 +4,10 @@
  */
 
 import { FIELD } from '../../../verifier/special-fields.js';
-import { type HelperCall, HelperFault } from '../../../vm/index.js';
+import { type Caller, type HelperCall, HelperFault } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
 import type { BpfMap } from '../map.js';
-import { acquireLock, releaseLock } from '../spin-lock.js';
+import { acquireLock, acquireLockFlow, releaseLock } from '../spin-lock.js';
 import { stateOf } from './state.js';
 import { addressHigh, flagsArg, type HelperTable, mapArg, plainHelpers, setPointer } from './table.js';
 
@@ -55,4 +55,28 @@ function perCpu(kernel: Machine, call: HelperCall, cpu: number, high: number): u
   const stride = variable?.cpuStride ?? stateOf(kernel).objects.at(call.argU32(1))?.cpuStride;
   if (stride === undefined) throw new HelperFault(`r1: 0x${call.arg(1).toString(16)} has no copy a CPU`);
   return setPointer(call, call.argU32(1) + stride * cpu, high);
+}
+
+/** Locks where others may have them: the helper waits. */
+export function lockFlowHelpers(kernel: Machine): HelperTable {
+  return {
+    spin_lock: {
+      kind: 'flow',
+      name: 'bpf_spin_lock',
+      run: (caller) => spin(kernel, lockOf(kernel, caller)),
+    },
+  };
+}
+
+function* spin(kernel: Machine, at: number): Generator<unknown, number, unknown> {
+  yield* acquireLockFlow(kernel, at) as Generator<unknown, void, unknown>;
+  return 0;
+}
+
+/** Memory offset of the lock in r1. */
+export function lockOf(kernel: Machine, caller: Caller): number {
+  const address = caller.reg(1);
+  const at = kernel.memory.offsetOf(address, 4);
+  if (at < 0) throw new HelperFault(`r1: 0x${address.toString(16)} is no lock`, address, 4);
+  return at;
 }

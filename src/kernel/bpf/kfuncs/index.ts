@@ -1,8 +1,10 @@
 /** Which kernel functions a program can call: those that Linux lets its type call, as far as they are there. */
 import { kfuncByName, mayCallKfunc } from '../../../abi/kfuncs.js';
-import type { HelperDef } from '../../../vm/index.js';
+import type { Caller, FlowResult, HelperDef } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
+import { lockOf } from '../helpers/kptr.js';
 import type { LoadContext } from '../prog-load.js';
+import { acquireResilientLock } from '../spin-lock.js';
 import { cpumaskKfuncs } from './cpumask.js';
 import { dynptrKfuncs } from './dynptr.js';
 import { iteratorKfuncs } from './iterators.js';
@@ -23,9 +25,17 @@ export function kfuncTable(kernel: Machine): KfuncTable {
   };
 }
 
+/** Those that may have to wait, where others may hold what they want. */
+function kfuncFlows(kernel: Machine): Readonly<Record<string, (caller: Caller) => FlowResult>> {
+  return {
+    bpf_res_spin_lock: (caller) => acquireResilientLock(kernel, lockOf(kernel, caller)) as FlowResult,
+  };
+}
+
 /** Resolves kernel functions by their BTF id in the kernel's own types. */
 export function kfuncResolver(kernel: Machine): (load: LoadContext) => (id: number) => HelperDef | undefined {
   let table: KfuncTable | undefined;
+  const flows = kfuncFlows(kernel);
   return (load) => {
     const made = new Map<number, HelperDef | undefined>();
     const make = (id: number): HelperDef | undefined => {
@@ -36,6 +46,8 @@ export function kfuncResolver(kernel: Machine): (load: LoadContext) => (id: numb
       if (info === undefined || !mayCallKfunc(load.env, info)) return undefined;
       table ??= kfuncTable(kernel);
       const run = table[name];
+      const flow = kernel.sched.interleaved ? flows[name] : undefined;
+      if (flow !== undefined) return { kind: 'flow', name, run: flow };
       return run === undefined ? undefined : { kind: 'plain', name, run: (call) => run(call, load) };
     };
     return (id) => {
