@@ -9,7 +9,8 @@ import { build } from 'esbuild';
 rmSync('dist/cli', { recursive: true, force: true });
 
 await build({
-  entryPoints: ['src/cli/main.ts'],
+  // the worker is a program of its own
+  entryPoints: ['src/cli/main.ts', 'src/cli/explore-worker.ts'],
   outdir: 'dist/cli',
   bundle: true,
   splitting: true,

@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   verify: { summary: 'judge programs as the kernel would', load: () => import('./verify.js') },
   run: { summary: 'run a program on given input', load: () => import('./run.js') },
   sim: { summary: 'run a scenario in a simulated kernel', load: () => import('./sim.js') },
+  explore: { summary: 'search the schedules of a scenario', load: () => import('./explore.js') },
   demo: { summary: 'a short tour on a committed program', load: () => import('./demo.js') },
   conformance: {
     summary: 'plugin of the public bpf_conformance suite',

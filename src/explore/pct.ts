@@ -8,13 +8,15 @@ import type { Outcome } from './run.js';
 import { Dice, type Strategy } from './strategy.js';
 
 export interface PctOptions {
+  /** Runs have the seeds `seed`, `seed + stride`, …; both 1 unless given. */
   readonly seed?: number;
+  readonly stride?: number;
   /** Depth of the bugs to find: ordering constraints that are needed; default 3. */
   readonly depth?: number;
 }
 
-export function pct({ seed = 1, depth = 3 }: PctOptions = {}): Strategy {
-  let at = seed - 1;
+export function pct({ seed = 1, stride = 1, depth = 3 }: PctOptions = {}): Strategy {
+  let at = seed - stride;
   /** Decisions of the longest run so far: where changes of priority can fall. */
   let steps = 1;
   let threads = 1;
@@ -31,7 +33,8 @@ export function pct({ seed = 1, depth = 3 }: PctOptions = {}): Strategy {
       return `a bug of depth ${depth} shows with at least ${percent} % a run (n = ${threads}, k = ${steps})`;
     },
     next() {
-      const dice = new Dice(++at);
+      at += stride;
+      const dice = new Dice(at);
       seen = new Map();
       const priorities = seen;
       const changes = new Map<number, number>();

@@ -1,8 +1,9 @@
 /** A random walk: each decision is a throw of the dice. */
 import { Dice, type Strategy } from './strategy.js';
 
-export function randomWalk(seed = 1): Strategy {
-  let at = seed - 1;
+/** Runs have the seeds `seed`, `seed + stride`, … */
+export function randomWalk(seed = 1, stride = 1): Strategy {
+  let at = seed - stride;
   return {
     name: 'random',
     exhausted: false,
@@ -10,7 +11,8 @@ export function randomWalk(seed = 1): Strategy {
       return at;
     },
     next() {
-      const dice = new Dice(++at);
+      at += stride;
+      const dice = new Dice(at);
       return (choices) => dice.below(choices.length);
     },
     learn() {},

@@ -32,6 +32,11 @@ export class BlockAllocator {
     this.top = start;
   }
 
+  /** No block lies at or beyond this offset. */
+  get end(): number {
+    return this.top;
+  }
+
   /** Offset of a block of at least `size` bytes, or undefined when there is no memory. */
   take(size: number): number | undefined {
     if (size > SMALL_LIMIT) return this.takeLarge(Math.ceil(size / LARGE_UNIT) * LARGE_UNIT);

@@ -94,6 +94,11 @@ export class Engine implements ExecutionHost {
     this.code.give(program.start);
   }
 
+  /** Nobody will use the engine, its memory or its programs again; the next engine is made faster. */
+  dispose(): void {
+    this.memory.retire(this.code.end);
+  }
+
   /** A new execution with a stack of its own. */
   execution(): Execution {
     const stack = this.memory.alloc(STACK_SIZE + STACK_GAP, 'none');

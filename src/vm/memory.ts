@@ -34,7 +34,18 @@ export const DEFAULT_MEMORY_LIMIT = 256 << 20;
 /** What a 32-bit offset and the shadow leave room for. */
 export const MAX_MEMORY_LIMIT = 2 ** 31;
 
+/**
+ * Memories of engines that are no more, zeroed, by their largest size in pages. Hosts reclaim a memory late and at a high
+ * price, and whoever explores schedules needs thousands of engines.
+ */
+const retired = new Map<number, WasmMemory[]>();
+const MAX_RETIRED = 8;
+/** Larger ones are left to the host. */
+const MAX_RETIRED_WINDOW = 16 << 20;
+
 function createMemory(initial: number, maximum: number): WasmMemory {
+  const again = retired.get(maximum)?.pop();
+  if (again !== undefined) return again;
   try {
     return new Memory({ initial, maximum });
   } catch {
@@ -94,6 +105,18 @@ export class EngineMemory {
     this.blocks = new BlockAllocator(this.windowStart, (end) => this.growTo(end));
     this.refresh();
     this.i64[WINDOW_START / 8] = WINDOW_BASE | BigInt(this.windowStart);
+  }
+
+  /** The engine is no more; what programs had, and its own part up to `codeEnd`, is cleared and may be another's. */
+  retire(codeEnd: number): void {
+    const { u8, windowStart, wasm } = this;
+    const kept = retired.get(this.limit / PAGE) ?? [];
+    if (kept.length >= MAX_RETIRED || u8.byteLength - windowStart > MAX_RETIRED_WINDOW) return;
+    u8.fill(0, 0, codeEnd);
+    u8.fill(0, SHADOW_BASE + (windowStart >>> 3), SHADOW_BASE + (u8.byteLength >>> 3));
+    u8.fill(0, windowStart);
+    kept.push(wasm);
+    retired.set(this.limit / PAGE, kept);
   }
 
   private refresh(): void {

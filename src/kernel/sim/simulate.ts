@@ -48,9 +48,24 @@ export function simulate(
   return new Simulation(object, scenario, options).run();
 }
 
-class Simulation {
-  private readonly kernel: Kernel;
-  private readonly loaded: LoadedObject<Kernel>;
+/** A scenario of which nothing has happened yet: for whoever decides himself what does, step by step. */
+export interface Prepared {
+  readonly kernel: Kernel;
+  readonly loaded: LoadedObject<Kernel>;
+  /** What has come of it so far; `deadlock`: how it ended, where it did in one. */
+  finish(deadlock?: string): SimResult;
+}
+
+/** The same as `simulate`, up to where things begin to happen. */
+export function prepare(object: LoadableObject, scenario: Scenario, options: SimulateOptions = {}): Prepared {
+  const simulation = new Simulation(object, scenario, options);
+  simulation.begin();
+  return simulation;
+}
+
+class Simulation implements Prepared {
+  readonly kernel: Kernel;
+  readonly loaded: LoadedObject<Kernel>;
   private readonly actions: Actions;
   private readonly results: EventResult[] = [];
   private readonly startNs: number;
@@ -69,13 +84,20 @@ class Simulation {
   }
 
   run(): Simulated {
-    const { kernel, scenario, loaded } = this;
+    this.begin();
+    return { result: this.finish(this.settle()), loaded: this.loaded };
+  }
+
+  begin(): void {
     this.prepare();
     this.plan();
-    const deadlock = this.settle();
+  }
+
+  finish(deadlock?: string): SimResult {
+    const { kernel, scenario, loaded } = this;
     const timeNs = Math.max(...kernel.sched.cpus.map((cpu) => cpu.timeNs), kernel.clock.nanos) - this.startNs;
     const head = { seed: scenario.seed, timeNs, ...(deadlock !== undefined && { deadlock }) };
-    return { result: gather(kernel, loaded, this.results, head), loaded };
+    return gather(kernel, loaded, this.results, head);
   }
 
   /** What is there before anything happens: devices, functions, values of maps, what is attached. */

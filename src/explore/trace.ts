@@ -1,0 +1,31 @@
+/** What happens under a schedule, as data to draw: events of the schedule trace, and the order of locks. */
+import type { LockOrderGraph } from '../kernel/locking/lockdep.js';
+import type { TraceEvent } from '../kernel/sched/trace.js';
+import { replaying } from './replay.js';
+import { runOnce } from './run.js';
+import type { SimWorld } from './sim-scenario.js';
+import type { Scenario, Schedule } from './types.js';
+
+export interface Traced {
+  readonly events: readonly TraceEvent[];
+  readonly graph: LockOrderGraph;
+}
+
+/** Runs a scenario under a schedule with its trace on. Throws `ExploreError` when the schedule does not fit. */
+export function traceOf(scenario: Scenario<SimWorld>, schedule: Schedule): Traced {
+  let traced: Traced | undefined;
+  const watched: Scenario<SimWorld> = {
+    ...scenario,
+    build() {
+      const world = scenario.build();
+      world.sched.startTrace();
+      return world;
+    },
+    dispose(world) {
+      traced = { events: world.sched.trace?.events ?? [], graph: world.kernel.locks.lockdep.graph() };
+      scenario.dispose?.(world);
+    },
+  };
+  runOnce(watched, replaying(schedule));
+  return traced!;
+}
