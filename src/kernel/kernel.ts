@@ -3,6 +3,7 @@
  * them run. What is called here happens before the call returns, on the host's own task unless it says where; the same
  * events as flows, for what simulated tasks do, are `events`.
  */
+import type { AttachType } from '../abi/attach-types.js';
 import type { SockFilter } from '../isa/classic/index.js';
 import type { LoadableObject } from '../object/types.js';
 import { Attacher } from './bpf/attach.js';
@@ -12,7 +13,7 @@ import { helperResolver } from './bpf/helpers/index.js';
 import { dropField } from './bpf/kfuncs/drop-field.js';
 import type { BpfLink } from './bpf/link.js';
 import type { BpfProg } from './bpf/prog.js';
-import { Cgroups } from './cgroup/attach.js';
+import { type CgroupEventOptions, Cgroups, type ContextFields, type HookResult } from './cgroup/attach.js';
 import type { Splat } from './console.js';
 import { SyscallError } from './errors.js';
 import { type AddressResult, Events, type SocketAddress } from './events/events.js';
@@ -280,6 +281,18 @@ export class Kernel extends Machine {
   /** A function of user space is called, at `path:function`; with a result it returns, too. */
   uprobe(place: string, args: readonly ProbeArg[] = [], options: Where & { result?: ProbeArg } = {}): void {
     this.run(options, () => this.events.uprobe(place, args, options.result));
+  }
+
+  /**
+   * An event that programs of the task's control group have a say in, such as `setsockopt`: its type, the fields of the
+   * context, what they point to. Throws `UnsupportedError` for a type that has no hook here.
+   */
+  cgroupEvent(
+    type: AttachType,
+    fields: ContextFields = {},
+    options: Where & CgroupEventOptions = {},
+  ): HookResult {
+    return this.run(options, () => this.events.cgroup(type, fields, options));
   }
 
   /** A hook of the security modules: 0 or a negative errno. */

@@ -76,7 +76,8 @@ export function attachTrampoline(tracing: Tracing, link: BpfLink, point: ProbePo
     case AttachType.lsm_mac:
     case AttachType.lsm_cgroup:
       return point.attachModify(function* (args) {
-        return BigInt.asIntN(32, yield* run(args, 0));
+        const result = BigInt.asIntN(32, yield* run(args, 0));
+        return result === 0n ? undefined : result;
       });
     default:
       return point.attach('entry', function* (args) {

@@ -11,7 +11,7 @@ import type { Region } from '../../vm/index.js';
 import { type HelperState, stateOf } from '../bpf/helpers/state.js';
 import type { BpfProg } from '../bpf/prog.js';
 import { pin, unpin } from '../bpf/recursion.js';
-import type { RunContext } from '../bpf/run-context.js';
+import type { RunContext, SysctlAccess } from '../bpf/run-context.js';
 import { type EventStart, runProgFlow } from '../bpf/run-prog.js';
 import { SyscallError, UnsupportedError } from '../errors.js';
 import type { Machine } from '../machine.js';
@@ -29,6 +29,14 @@ export interface HookResult {
   readonly fields: Readonly<Record<string, number>>;
   /** The buffer between the context's pointers, where it has one. */
   readonly data?: Uint8Array;
+}
+
+/** What an event has beside its fields. */
+export interface CgroupEventOptions {
+  /** Contents of the option that is set or got. */
+  readonly data?: Uint8Array;
+  /** The entry of /proc/sys that is read or written. */
+  readonly sysctl?: SysctlAccess;
 }
 
 export class Cgroups {
@@ -108,7 +116,7 @@ export class Cgroups {
   }
 
   /** An event that concerns the current task: what its group's programs of a type make of the context. */
-  *hook(type: AttachType, given: ContextFields, data?: Uint8Array): Flow<HookResult> {
+  *hook(type: AttachType, given: ContextFields, { data, sysctl }: CgroupEventOptions = {}): Flow<HookResult> {
     const { kernel, memory } = this;
     const layout = layoutOf(type);
     const progs = this.effective(this.of(kernel.sched.current), type);
@@ -117,10 +125,10 @@ export class Cgroups {
     if (buffer !== undefined) buffer.bytes.set(data!);
     const pointers = buffer === undefined ? {} : pointersTo(buffer, data!.length);
     memory.putFields(context, layout, { ...given, ...pointers });
-    const errno =
-      progs.length === 0
-        ? 0
-        : yield* this.run(progs, { args: [context.address] }, type, Number(given.retval ?? 0));
+    if (buffer !== undefined) buffer.bytes.set(data!);
+    const run: RunContext = sysctl === undefined ? {} : { sysctl };
+    const start = { args: [context.address], run };
+    const errno = progs.length === 0 ? 0 : yield* this.run(progs, start, type, Number(given.retval ?? 0));
     const fields = read(layout, context);
     const after = buffer?.bytes.slice(0, Math.min(data!.length, fields.optlen ?? data!.length));
     memory.give(context);

@@ -6,7 +6,7 @@ import { AttachType } from '../../abi/attach-types.js';
 import { ProgType } from '../../abi/prog-types.js';
 import type { BpfProg } from '../bpf/prog.js';
 import { pin, unpin } from '../bpf/recursion.js';
-import type { Cgroups } from '../cgroup/attach.js';
+import type { CgroupEventOptions, Cgroups, ContextFields, HookResult } from '../cgroup/attach.js';
 import { checkFrame, type NetDevice, type NetDevices, type PacketResult } from '../net/attach-device.js';
 import { type NetHooks, type TriggerInput, type TriggerResult, triggeredIn } from '../net/attach-hooks.js';
 import { type Flow, point } from '../sched/flow.js';
@@ -87,6 +87,14 @@ export class Events {
       return errno;
     });
     return { ...result, address };
+  }
+
+  /**
+   * An event that the programs of the current task's control group have a say in. `data`: what the context's pointers of
+   * 64 bits lead to. Throws `UnsupportedError` for a type that is none of theirs.
+   */
+  *cgroup(type: AttachType, fields: ContextFields, options: CgroupEventOptions = {}): Flow<HookResult> {
+    return yield* this.parts.cgroups.hook(type, fields, options);
   }
 
   /** A hook of the security modules: 0, or what an attached program answered. */

@@ -4,6 +4,7 @@
  */
 import { AttachType } from '../../abi/attach-types.js';
 import type { BpfLink } from '../bpf/link.js';
+import type { RunContext } from '../bpf/run-context.js';
 import type { EventStart } from '../bpf/run-prog.js';
 import type { Flow } from '../sched/flow.js';
 import type { Tracing } from './bpf-trace.js';
@@ -16,25 +17,28 @@ function* withRegs(
   args: readonly ProbeArg[],
   result: ProbeArg | undefined,
   body: (start: EventStart) => Flow<number>,
+  run: RunContext = {},
 ): Flow<number> {
   const { memory } = tracing;
   const funcIp = tracing.text.address(fn);
   const regs = memory.functionRegs(args, result, funcIp);
-  const value = yield* body({ ...tracing.start(regs.address), run: { funcIp } });
+  const value = yield* body({ ...tracing.start(regs.address), run: Object.assign(run, { funcIp }) });
   memory.give(regs);
   return value;
 }
 
 function single(tracing: Tracing, link: BpfLink, fn: string) {
-  return (args: readonly ProbeArg[], result: ProbeArg | undefined): Flow<number> =>
-    withRegs(tracing, fn, args, result, (start) => tracing.callBpf([link.prog], start));
+  return (args: readonly ProbeArg[], result: ProbeArg | undefined, run: RunContext = {}): Flow<number> =>
+    withRegs(tracing, fn, args, result, (start) => tracing.callBpf([link.prog], start), run);
 }
 
-/** A program at a function's entry. */
+/** A program at a function's entry; it may return in the function's stead (`bpf_override_return`). */
 export function attachKprobe(tracing: Tracing, link: BpfLink, point: ProbePoint): () => void {
   const call = single(tracing, link, point.name);
-  return point.attach('entry', function* (args) {
-    yield* tracing.kprobe(link, () => call(args, undefined));
+  return point.attachModify(function* (args) {
+    const run: RunContext = {};
+    yield* tracing.kprobe(link, () => call(args, undefined, run));
+    return run.overridden === undefined ? undefined : BigInt.asIntN(64, run.overridden);
   });
 }
 

@@ -22,8 +22,8 @@ export type AroundHandler = (
   args: readonly ProbeArg[],
 ) => Flow<((result: ProbeArg) => Flow<void>) | undefined>;
 
-/** Runs in front of a function; another result than 0 takes the place of the function. */
-export type ModifyHandler = (args: readonly ProbeArg[]) => Flow<ProbeArg>;
+/** Runs in front of a function; what it gives takes the place of the function. */
+export type ModifyHandler = (args: readonly ProbeArg[]) => Flow<ProbeArg | undefined>;
 
 /** A function of the kernel, or a tracepoint (`subsystem:event`), which has entry handlers only. */
 export class ProbePoint {
@@ -114,11 +114,11 @@ export function* inFunction<T extends ProbeArg>(
   }
 }
 
-/** The first result other than 0 of the functions in front of it. */
+/** What the first of those in front of it gives that gives something. */
 function* modified(fn: ProbePoint, args: readonly ProbeArg[]): Flow<ProbeArg | undefined> {
   for (const handler of [...fn.modify]) {
     const result = yield* handler(args);
-    if (result !== 0 && result !== 0n) return result;
+    if (result !== undefined) return result;
   }
   return undefined;
 }

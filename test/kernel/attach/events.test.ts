@@ -90,6 +90,51 @@ describe('what programs can do', () => {
     expect(kernel.sched.quiet).toBe(true);
   });
 
+  test.each([0, -5])('bpf_override_return: the function returns %d without having run', (result) => {
+    const kernel = kernelOf();
+    const asm = `r2 = ${result}\ncall bpf_override_return\nr0 = 0\nexit`;
+    const returned = load(kernel, 'kprobe', 'r0 = 0\nexit', { name: 'exit' });
+    kernel.attach(load(kernel, 'kprobe', asm), 'kprobe:f');
+    kernel.attach(returned, 'kretprobe:f');
+    let called = false;
+    const body = function* () {
+      called = true;
+      return 7;
+    };
+    expect([Number(kernel.callFunction('f', [], { body })), called]).toEqual([result, false]);
+    expect(returned.stats.runs).toBe(1);
+  });
+
+  test('a sockopt program sees and changes the option', () => {
+    const kernel = kernelOf();
+    const type = AttachType.cgroup_setsockopt;
+    const asm = `
+      r2 = *(u64 *)(r1 + 8)
+      r0 = 5
+      *(u8 *)(r2 + 0) = r0
+      *(u32 *)(r1 + 32) = 2
+      r0 = 1
+      exit`;
+    kernel.attach(load(kernel, 'cgroup_sockopt', asm, { attachType: type }), 'cgroup:/');
+    const event = kernel.cgroupEvent(
+      type,
+      { level: 1, optname: 2, optlen: 4 },
+      { data: Uint8Array.of(1, 2, 3, 4) },
+    );
+    expect(event).toMatchObject({ errno: 0, data: Uint8Array.of(5, 2) });
+  });
+
+  test('a device program refuses a minor number', () => {
+    const kernel = kernelOf();
+    const type = AttachType.cgroup_device;
+    const asm = 'r2 = *(u32 *)(r1 + 8)\nr0 = 1\nif r2 != 3 goto +1\nr0 = 0\nexit';
+    kernel.attach(load(kernel, 'cgroup_device', asm, { attachType: type }), 'cgroup:/');
+    const errnos = [2, 3].map(
+      (minor) => kernel.cgroupEvent(type, { access_type: 0x20002, major: 1, minor }).errno,
+    );
+    expect(errnos).toEqual([0, -1]);
+  });
+
   test('an LSM program refuses', () => {
     const kernel = kernelOf();
     expect(kernel.lsm('file_open')).toBe(0);
