@@ -1,7 +1,9 @@
 /** Our tracing and cgroup programs: events made by hand, maps read afterwards. */
+
 import { describe, expect, test } from '@jest/globals';
 import { offsetOf } from '../../src/abi/context/layout.js';
 import { PT_REGS } from '../../src/abi/context/perf-event.js';
+import { DEFAULT_COSTS } from '../../src/kernel/sched/costs.js';
 import { concat, dumpOf, entries, lab, u32, u64 } from './support.js';
 
 function registers(values: Readonly<Record<string, number | bigint>>): Uint8Array {
@@ -13,8 +15,8 @@ function registers(values: Readonly<Record<string, number | bigint>>): Uint8Arra
   return regs;
 }
 
-/** What maps do takes no time. */
-const TIMELESS = { lock: 0, slab: 0, slabSlow: 0, lockHandover: 0 };
+/** What the kernel does takes no time. */
+const TIMELESS = Object.fromEntries(Object.keys(DEFAULT_COSTS).map((name) => [name, 0]));
 
 describe('kprobe_latency', () => {
   test('measures calls by process and finds their parent', () => {
