@@ -2,12 +2,16 @@
 import { describe, expect, test } from '@jest/globals';
 import { Errno } from '../../../src/abi/errno.js';
 import type { MapTypeName } from '../../../src/abi/map-types.js';
+import type { LocalStorageMap, StorageOwner } from '../../../src/kernel/bpf/local-storage.js';
 import type { MapAttr } from '../../../src/kernel/bpf/map.js';
 import type { QueueStackMap } from '../../../src/kernel/bpf/queue-stack-maps.js';
+import { Cgroup } from '../../../src/kernel/cgroup/cgroup.js';
 import { SimulationError } from '../../../src/kernel/errors.js';
 import type { Kernel } from '../../../src/kernel/kernel.js';
+import { Sock } from '../../../src/kernel/net/sock.js';
 import type { Flow } from '../../../src/kernel/sched/flow.js';
-import { kernelOf, makeMap, number, u32, u64 } from './support.js';
+import { DEFAULT_TASK, Task } from '../../../src/kernel/sched/task.js';
+import { ID, kernelOf, makeMap, number, typed, u32, u64 } from './support.js';
 
 const NO_PREALLOC = 1;
 const LPM: Partial<MapAttr> = { keySize: 8, mapFlags: NO_PREALLOC };
@@ -169,6 +173,35 @@ describe('an update from inside an update, in the same bucket', () => {
 
   test.each(['5.6', '5.7', '5.7-rt'])('%s: never ends', (profile) => {
     expect(() => reenter(profile)).toThrow(SimulationError);
+  });
+});
+
+describe('a storage made from inside the making of one', () => {
+  test.each<[MapTypeName, boolean]>([
+    ['task_storage', false],
+    ['cgrp_storage', false],
+    ['sk_storage', true],
+  ])('%s: %p', (type, made) => {
+    const kernel = kernelOf();
+    const attr = { ...typed(ID.long, 8), maxEntries: 0, mapFlags: NO_PREALLOC };
+    const [outer, inner] = [0, 1].map(() => makeMap(kernel, type, attr) as LocalStorageMap);
+    const owner: Record<string, () => StorageOwner> = {
+      task_storage: () => new Task(DEFAULT_TASK),
+      cgrp_storage: () => new Cgroup(kernel, 1n),
+      sk_storage: () => new Sock(kernel, { family: 2, type: 1, protocol: 6 }, 1n),
+    };
+    const on = owner[type]!();
+    let nested: number | undefined;
+    kernel.sched.probes.point('bpf_local_storage_update').attach('entry', function* () {
+      if (nested !== undefined) return;
+      nested = 0;
+      nested = yield* inner!.getOrCreateFlow(on, 0, true);
+    });
+    expect(outer!.getOrCreate(on, 0, true)).not.toBe(0);
+    expect(nested !== 0).toBe(made);
+    expect(inner!.find(on) !== 0).toBe(made);
+    expect(outer!.remove(on)).toBe(0);
+    expect(kernel.sched.current.migrationDisabled).toBe(0);
   });
 });
 
