@@ -97,6 +97,7 @@ export class RunQueues {
     cpu.execStart = now;
     const { current } = cpu;
     if (current === cpu.idle) return 0;
+    current.execRuntimeNs += ran;
     current.vruntime += (ran * NICE_0_WEIGHT) / current.weight;
     let least = isRt(current) ? Number.POSITIVE_INFINITY : current.vruntime;
     for (const task of cpu.queue) if (!isRt(task)) least = Math.min(least, task.vruntime);

@@ -341,7 +341,8 @@ export class Sched {
     this.countAdd(RQ_LOCKED, point.name);
     this.driver?.drive(firePoint(point, fields));
     this.countSub(RQ_LOCKED);
-    this.irqRestore(flags);
+    // Whoever wakes is in the middle of something: nothing is preempted or interrupted for it here.
+    if (!flags) this.irqReturn();
   }
 
   /** sched_switch, while the task that leaves is still current; `preempted`: it stays runnable. */

@@ -88,6 +88,8 @@ export class Task {
   rcuTraceDepth = 0;
   /** Interrupts were off when it left its CPU. */
   irqsDisabled = false;
+  /** Nanoseconds that it has had a CPU (`sum_exec_runtime`), interrupts on top of it included. */
+  execRuntimeNs = 0;
   /** Weighted nanoseconds on a CPU, for fairness among `normal` tasks. */
   vruntime = 0;
   /** Order of arrival in its run queue; one that is preempted keeps its place. */

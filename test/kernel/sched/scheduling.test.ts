@@ -114,11 +114,11 @@ describe('the tick', () => {
     [-10, 3, weightOf(-10) / weightOf(3)],
   ])('CPU time of nice %i and %i', (a, b, ratio) => {
     const kernel = kernelWith(1, { tick: true });
-    const ran = [0, 0];
-    for (const [i, nice] of [a, b].entries()) {
-      kernel.sched.spawn(attr(i + 2, { nice }), () => busy(kernel, 100_000, () => void ran[i]!++));
-    }
+    const tasks = [a, b].map((nice, i) =>
+      kernel.sched.spawn(attr(i + 2, { nice }), () => busy(kernel, 100_000)),
+    );
     kernel.executor.settle(kernel.clock.nanos + 4_000 * MS);
+    const ran = tasks.map(({ execRuntimeNs }) => execRuntimeNs);
     expect(ran[0]! / ran[1]!).toBeGreaterThan(ratio * 0.85);
     expect(ran[0]! / ran[1]!).toBeLessThan(ratio * 1.15);
   });
@@ -222,13 +222,17 @@ describe('affinity', () => {
 });
 
 /** A random mix of tasks that work, sleep, wake others, pin themselves and change masks; the trace that comes of it. */
-function mix(seed: number, profile: string, onStep: (kernel: Kernel) => void): string {
+function mix(seed: number, profile: string, onStep: (kernel: Kernel) => void, explore = false): string {
   const random = new Prandom(seed);
   const pick = (n: number): number => (random.next() >>> 0) % n;
   const kernel = kernelWith(1 + pick(4), { profile, tick: pick(2) === 0 });
   const { sched, executor } = kernel;
   const trace = sched.startTrace();
   executor.maxSteps = 20_000;
+  if (explore) {
+    executor.exploring = true;
+    executor.chooser = (choices) => pick(choices.length);
+  }
   const tasks: Task[] = [];
   function* work(): Flow<void> {
     for (let i = 0; i < 12; i++) {
@@ -302,14 +306,15 @@ describe('always', () => {
   test.each(['5.7', '6.12', '6.18-rt'])(
     '%s: pinned tasks stay, the most urgent run, traces repeat',
     (profile) => {
-      for (let seed = 1; seed <= 20; seed++) {
+      for (let seed = 1; seed <= 12; seed++) {
         const missed: string[] = [];
         const first = mix(seed, profile, (kernel) => {
           const found = overlooked(kernel);
           if (found !== undefined) missed.push(`seed ${seed}: ${found}`);
         });
         expect(missed).toEqual([]);
-        if (seed % 5 === 0) expect(mix(seed, profile, () => {})).toBe(first);
+        mix(seed, profile, () => {}, true);
+        if (seed % 4 === 0) expect(mix(seed, profile, () => {})).toBe(first);
       }
     },
   );
