@@ -10,6 +10,7 @@ import { Attacher } from './bpf/attach.js';
 import type { AttachTarget } from './bpf/attach-target.js';
 import { BpfCommands } from './bpf/commands.js';
 import { helperResolver } from './bpf/helpers/index.js';
+import { Iterators } from './bpf/iter.js';
 import { dropField } from './bpf/kfuncs/drop-field.js';
 import type { BpfLink } from './bpf/link.js';
 import type { BpfProg } from './bpf/prog.js';
@@ -73,6 +74,7 @@ export class Kernel extends Machine {
   /** Events as flows. */
   readonly events: Events;
   private readonly seccompFilters: Seccomp;
+  private readonly iterators: Iterators;
   private readonly attacher: Attacher;
   private readonly rx: NetRx;
   private pids = FIRST_PID;
@@ -92,7 +94,9 @@ export class Kernel extends Machine {
     const uprobes = new Uprobes(tracing);
     const hooks = new NetHooks(tracing, this.netDevices);
     const { netDevices: devices, cgroups, perf } = this;
-    this.attacher = new Attacher({ tracing, tracepoints, uprobes, perf, devices, cgroups, hooks });
+    this.iterators = new Iterators(tracing);
+    const { iterators } = this;
+    this.attacher = new Attacher({ tracing, tracepoints, uprobes, perf, devices, cgroups, hooks, iterators });
     const syscalls = new Syscalls(tracing, this.seccompFilters);
     this.events = new Events({ tracing, syscalls, uprobes, devices, cgroups, hooks });
   }
@@ -303,6 +307,11 @@ export class Kernel extends Machine {
   /** The event of a program that nothing else brings about, such as one of sk_msg, sk_lookup or lwt. */
   trigger(prog: BpfProg, input: TriggerInput = {}, where: Where = {}): TriggerResult {
     return this.run(where, () => this.events.trigger(prog, input));
+  }
+
+  /** What an iterator's program prints, read to its end. Throws `SyscallError` for a link that is none of an iterator. */
+  readIterator(link: BpfLink, where: Where = {}): Uint8Array {
+    return this.run(where, () => this.iterators.read(link));
   }
 
   /** Lets simulated time pass: timers, samples, threads, whatever is under way. */

@@ -280,6 +280,11 @@ export class Machine implements MapHost {
     return id;
   }
 
+  /** Maps in the order in which they were created. */
+  allMaps(): BpfMap[] {
+    return this.maps.filter((map) => map !== undefined);
+  }
+
   removeMap(map: BpfMap): void {
     this.maps[map.id] = undefined;
     if (map instanceof RingbufMap) this.ringbufs.delete(map);

@@ -7,6 +7,7 @@ import { ProgType, progTypeName } from '../../abi/prog-types.js';
 import { SyscallError, UnsupportedError } from '../errors.js';
 import type { PerfEventAttr, PerfEventName } from '../events/perf-event.js';
 import { CLOCK_EVENTS, HARDWARE_EVENTS, SOFTWARE_EVENTS } from '../events/perf-event.js';
+import type { BpfMap } from './map.js';
 import type { BpfProg } from './prog.js';
 
 export type AttachTarget =
@@ -26,7 +27,8 @@ export type AttachTarget =
   | { readonly kind: 'tc'; readonly device: string; readonly hook: 'ingress' | 'egress' }
   | { readonly kind: 'cgroup'; readonly path: string }
   | { readonly kind: 'netns' }
-  | { readonly kind: 'iter'; readonly target: string };
+  /** `map`: that whose elements are walked. */
+  | { readonly kind: 'iter'; readonly target: string; readonly map?: BpfMap };
 
 const DEFAULT_DEVICE = 'eth0';
 const CGROUP_TYPES: readonly ProgType[] = [

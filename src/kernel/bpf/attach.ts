@@ -17,6 +17,7 @@ import type { ProbePoint } from '../trace/probes.js';
 import type { Tracepoints } from '../trace/tracepoint.js';
 import type { Uprobes } from '../trace/uprobe.js';
 import { type AttachTarget, parseTarget, targetText } from './attach-target.js';
+import type { Iterators } from './iter.js';
 import { BpfLink } from './link.js';
 import type { BpfProg } from './prog.js';
 import { attachTrampoline } from './trampoline.js';
@@ -30,6 +31,7 @@ export interface AttachPoints {
   readonly devices: NetDevices;
   readonly cgroups: Cgroups;
   readonly hooks: NetHooks;
+  readonly iterators: Iterators;
 }
 
 /** Functions that every kernel has. */
@@ -58,7 +60,7 @@ export class Attacher {
   }
 
   private put(link: BpfLink, target: AttachTarget): () => void {
-    const { tracing, tracepoints, uprobes, perf, devices, cgroups, hooks } = this.points;
+    const { tracing, tracepoints, uprobes, perf, devices, cgroups, hooks, iterators } = this.points;
     const { prog } = link;
     requireType(prog, target);
     switch (target.kind) {
@@ -90,8 +92,10 @@ export class Attacher {
         return devices.attachTc(prog, devices.get(target.device), target.hook);
       case 'cgroup':
         return cgroups.attach(prog, cgroups.make(target.path), cgroupType(prog));
-      default:
-        return hooks.attach(link, target);
+      case 'iter':
+        return iterators.attach(link, target.target, target.map);
+      case 'netns':
+        return hooks.attach(link);
     }
   }
 

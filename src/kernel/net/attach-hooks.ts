@@ -9,7 +9,6 @@ import { type ContextLayout, offsetOf } from '../../abi/context/layout.js';
 import { FLOW_KEYS, SK_BUFF } from '../../abi/context/skb.js';
 import { ProgType, progTypeName } from '../../abi/prog-types.js';
 import type { Region } from '../../vm/index.js';
-import type { AttachTarget } from '../bpf/attach-target.js';
 import type { BpfLink } from '../bpf/link.js';
 import type { BpfProg } from '../bpf/prog.js';
 import { pin, unpin } from '../bpf/recursion.js';
@@ -80,11 +79,7 @@ export class NetHooks {
     private readonly devices: NetDevices,
   ) {}
 
-  attach(link: BpfLink, target: AttachTarget): () => void {
-    if (target.kind !== 'netns') {
-      const what = `attaching to ${target.kind} is not simulated`;
-      throw new UnsupportedError('UNSUPPORTED_ATTACH', what, { symbol: link.prog.name });
-    }
+  attach(link: BpfLink): () => void {
     const single = link.prog.type === ProgType.flow_dissector;
     if (single && this.netns.some(({ type }) => type === link.prog.type)) {
       throw SyscallError.of('EEXIST', 'the namespace has a flow dissector', { symbol: link.prog.name });

@@ -1,4 +1,5 @@
 /** What can happen in a scenario, one kind a key of an event, and how each is read. */
+import { type AttachType, attachTypeByName, attachTypeName } from '../../abi/attach-types.js';
 import { UpdateFlag } from '../../abi/map-flags.js';
 import { BpflabError } from '../../errors.js';
 import { CLOCK_EVENTS, HARDWARE_EVENTS, type PerfEventName, SOFTWARE_EVENTS } from '../events/perf-event.js';
@@ -47,6 +48,12 @@ export type ActionSpec =
       readonly data: Uint8Array | undefined;
     }
   | {
+      readonly kind: 'cgroup';
+      readonly hook: AttachType;
+      readonly fields: Readonly<Record<string, bigint>>;
+      readonly data: Uint8Array | undefined;
+    }
+  | {
       readonly kind: 'testRun';
       readonly prog: string;
       readonly data: Uint8Array | undefined;
@@ -81,6 +88,7 @@ const KINDS: readonly ActionSpec['kind'][] = [
   'uprobe',
   'lsm',
   'trigger',
+  'cgroup',
   'testRun',
   'mapUpdate',
   'mapDelete',
@@ -162,15 +170,16 @@ const READERS: { readonly [K in ActionSpec['kind']]: (item: Reader, context: Con
     result: item.maybe('result')?.word(),
   }),
   lsm: (item) => ({ kind: 'lsm', hook: item.get('hook').text(), args: args(item, 'args') }),
+  cgroup: (item) => ({
+    kind: 'cgroup',
+    hook: cgroupHook(item.get('hook')),
+    fields: fields(item),
+    data: item.maybe('data')?.hex(),
+  }),
   trigger: (item) => ({
     kind: 'trigger',
     prog: item.get('prog').text(),
-    fields: Object.fromEntries(
-      item
-        .maybe('fields')
-        ?.members()
-        .map(([name, field]) => [name, field.word()]) ?? [],
-    ),
+    fields: fields(item),
     data: item.maybe('data')?.hex(),
   }),
   testRun: (item) => ({
@@ -236,6 +245,18 @@ function args(item: Reader, key: string): ProbeArg[] {
         return text ? value : arg.word();
       }) ?? []
   );
+}
+
+function fields(item: Reader): Record<string, bigint> {
+  const members = item.maybe('fields')?.members() ?? [];
+  return Object.fromEntries(members.map(([name, field]) => [name, field.word()]));
+}
+
+/** Attach type of a control group's hook, in libbpf's spelling. */
+function cgroupHook(item: Reader): AttachType {
+  const type = attachTypeByName(item.text());
+  if (type !== undefined && attachTypeName(type).startsWith('cgroup')) return type;
+  return item.fail('VALUE', `"${item.text()}" is no hook of control groups, such as cgroup_setsockopt`);
 }
 
 function during(item: Reader, { readFile, readData, depth }: Context): ActionSpec[] {

@@ -98,6 +98,10 @@ export class Actions {
         const input = { fields, ...(data !== undefined && { data }) };
         return (yield* events.trigger(this.prog(action.prog, path), input)).retval;
       }
+      case 'cgroup': {
+        const { hook, fields, data } = action;
+        return (yield* events.cgroup(hook, fields, data === undefined ? {} : { data })).errno;
+      }
       case 'testRun': {
         const { data, repeat } = action;
         return yield* events.testRun(

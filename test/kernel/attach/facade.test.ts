@@ -1,5 +1,6 @@
 /** `bpf()` beside maps and loading: links, test runs, pins, what is told of objects; and a kernel from the library. */
 import { describe, expect, test } from '@jest/globals';
+import { AttachType } from '../../../src/abi/attach-types.js';
 import { SyscallError } from '../../../src/kernel/errors.js';
 import { kernelOf, load, mapOf } from './support.js';
 
@@ -58,6 +59,54 @@ test('what is told of programs, links and maps', () => {
   expect(kernel.bpf.progInfo(prog).runCount).toBe(1);
   expect(kernel.bpf.linkInfo(link).attached).toBe(false);
   expect(kernel.bpf.objInfo(map)).toMatchObject({ maxEntries: 8 });
+});
+
+describe('iterators', () => {
+  const iter = AttachType.trace_iter;
+  /** Prints the 32-bit word that pointer `n` of the context leads to. */
+  const print = (n: number): string => `
+    r6 = *(u64 *)(r1 + ${8 * n})
+    if r6 == 0 goto out
+    r1 = *(u64 *)(r1 + 0)
+    r2 = r6
+    r3 = 4
+    call bpf_seq_write
+  out:
+    r0 = 0
+    exit`;
+
+  test('over the elements of a map: key and value of each, then nothing', () => {
+    const kernel = kernelOf();
+    const map = mapOf(kernel, 'array', { maxEntries: 3 });
+    for (const i of [0, 1, 2])
+      kernel.bpf.mapUpdate(map, Uint8Array.of(i, 0, 0, 0), Uint8Array.of(i + 7, 0, 0, 0, 0, 0, 0, 0));
+    const prog = load(kernel, 'tracing', print(3), { attachType: iter });
+    const link = kernel.attach(prog, { kind: 'iter', target: 'bpf_map_elem', map });
+    expect([...kernel.readIterator(link)].filter((byte) => byte !== 0)).toEqual([7, 8, 9]);
+    expect(prog.stats.runs).toBe(4);
+    link.detach();
+    expect(() => kernel.readIterator(link)).toThrow(/none of an iterator/);
+  });
+
+  test('over tasks and maps', () => {
+    const kernel = kernelOf();
+    mapOf(kernel, 'hash');
+    const progs = ['task', 'bpf_map'].map((target) => {
+      const prog = load(kernel, 'tracing', 'r0 = 0\nexit', { attachType: iter });
+      kernel.readIterator(kernel.attach(prog, `iter:${target}`));
+      return prog.stats.runs;
+    });
+    expect(progs).toEqual([2, 2]);
+  });
+
+  test.each([
+    ['iter:nothing', /no iterator over nothing; there are: task, bpf_map, bpf_map_elem/],
+    ['iter:bpf_map_elem', /over which map\?/],
+  ])('refused: %s', (target, message) => {
+    const kernel = kernelOf();
+    const prog = load(kernel, 'tracing', 'r0 = 0\nexit', { attachType: iter });
+    expect(() => kernel.attach(prog, target)).toThrow(message);
+  });
 });
 
 test.each([false, true])('test runs, interleaved: %s', (interleaved) => {
