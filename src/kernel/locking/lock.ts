@@ -2,15 +2,11 @@
  * What every lock of the simulated kernel is: a name, a class, a holder with the place where it was taken, the time
  * since. Relies on the lock environment (`env.ts`); who waits for whom is `wait-graph.ts`.
  */
-import type { Context } from '../sched/cpu.js';
 import type { Waitable } from '../sched/flow.js';
 import type { Sched } from '../sched/sched.js';
-import type { Task } from '../sched/task.js';
 import type { LockEnv } from './env.js';
 import { type DepMap, type LockClass, LockKey, type LockType } from './lock-class.js';
-
-/** Who can hold or wait: a task, or an interrupt on top of one. */
-export type Agent = Task | Context;
+import type { Agent, Contended } from './wait-graph.js';
 
 export interface LockOptions {
   /** Name of the one lock; default that of its class. */
@@ -25,7 +21,7 @@ export interface LockWaits {
   readonly type?: LockType;
 }
 
-export abstract class Lock implements DepMap, Waitable {
+export abstract class Lock implements DepMap, Waitable, Contended {
   readonly key: LockKey;
   readonly cls: LockClass;
   readonly id: number;

@@ -5,10 +5,10 @@
  */
 import { ANY_CONTEXT } from '../sched/preempt.js';
 import type { Sched } from '../sched/sched.js';
-import type { Agent } from './lock.js';
 import type { DepMap } from './lock-class.js';
 import { HARDIRQS_OFF, READ_NONE } from './lock-flags.js';
 import type { Lockdep } from './lockdep.js';
+import type { Agent } from './wait-graph.js';
 
 /** What it needs of a lock. */
 export interface QuickLock extends DepMap {

@@ -5,8 +5,8 @@
  */
 import type { Flow } from '../sched/flow.js';
 import type { Task } from '../sched/task.js';
-import type { Agent } from './lock.js';
 import { RtMutex, type WaitState } from './rtmutex.js';
+import type { Agent } from './wait-graph.js';
 
 export abstract class RwBase extends RtMutex {
   private readonly readers: Task[] = [];

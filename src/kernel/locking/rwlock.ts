@@ -6,11 +6,12 @@ import { mightSleep } from '../sched/debug.js';
 import { type Flow, point } from '../sched/flow.js';
 import { inInterrupt } from '../sched/preempt.js';
 import type { LockEnv } from './env.js';
-import { type Agent, Lock, type LockOptions } from './lock.js';
+import { Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
 import { READ_NONE, READ_RECURSIVE, READ_SHARED, TRYLOCK } from './lock-flags.js';
 import { enterRtSection, leaveRcu } from './rt-spinlock.js';
 import { RwBase } from './rwbase.js';
+import type { Agent } from './wait-graph.js';
 
 const WAITS = { outer: WaitType.inv, inner: WaitType.config };
 const BEFORE = point('rwlock');

@@ -8,10 +8,11 @@ import { type Flow, point } from '../sched/flow.js';
 import { schedule } from '../sched/sleep.js';
 import type { Task } from '../sched/task.js';
 import type { LockEnv } from './env.js';
-import { type Agent, Lock, type LockOptions } from './lock.js';
+import { Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
 import { READ_NONE, READ_SHARED, TRYLOCK } from './lock-flags.js';
 import { RwBase } from './rwbase.js';
+import type { Agent } from './wait-graph.js';
 
 const WAITS = { outer: WaitType.inv, inner: WaitType.sleep };
 const BEFORE = point('rwsem');

@@ -7,7 +7,21 @@ import type { Context, Cpu } from '../sched/cpu.js';
 import { preemptible } from '../sched/preempt.js';
 import type { Sched } from '../sched/sched.js';
 import { Task } from '../sched/task.js';
-import type { Agent, Lock } from './lock.js';
+
+/** Who can hold or wait: a task, or an interrupt on top of one. */
+export type Agent = Task | Context;
+
+/** What the graph needs of a lock. */
+export interface Contended {
+  readonly name: string;
+  /** Where it was taken last. */
+  readonly place: string;
+  /** Its waiters keep their CPUs busy. */
+  readonly spins: boolean;
+  holders(): Agent[];
+  /** Whom a waiter needs to get out of the way. */
+  blockers(waiter: Agent): Agent[];
+}
 
 /** One step of a circle: who cannot go on, and why. */
 interface Link {
@@ -16,7 +30,7 @@ interface Link {
 }
 
 export class WaitGraph {
-  private readonly waits = new Map<Agent, Lock>();
+  private readonly waits = new Map<Agent, Contended>();
 
   constructor(private readonly sched: Sched) {}
 
@@ -24,7 +38,7 @@ export class WaitGraph {
    * Notes that `agent` waits for `lock` from now on.
    * @throws SimulationError `SIM_DEADLOCK` where the wait closes a circle.
    */
-  begin(agent: Agent, lock: Lock): void {
+  begin(agent: Agent, lock: Contended): void {
     this.waits.set(agent, lock);
     const circle = this.circleFrom(agent);
     if (circle !== undefined) this.report(circle, lock);
@@ -35,7 +49,7 @@ export class WaitGraph {
   }
 
   /** What somebody waits for. */
-  waitOf(agent: Agent): Lock | undefined {
+  waitOf(agent: Agent): Contended | undefined {
     return this.waits.get(agent);
   }
 
@@ -96,7 +110,7 @@ export class WaitGraph {
     return this.sched.cpus.find((cpu) => cpu.interrupts.includes(agent as Context));
   }
 
-  private report(circle: readonly Link[], lock: Lock): never {
+  private report(circle: readonly Link[], lock: Contended): never {
     const { here, console } = this.sched;
     const steps = circle.map(({ agent, why }) => `${this.label(agent)} ${why}`);
     const title = recursionTitle(circle, lock, here);
@@ -107,7 +121,7 @@ export class WaitGraph {
 }
 
 /** What a kernel with CONFIG_DEBUG_SPINLOCK prints where somebody spins on a spinlock that it holds itself. */
-function recursionTitle(circle: readonly Link[], lock: Lock, here: Cpu): string | undefined {
+function recursionTitle(circle: readonly Link[], lock: Contended, here: Cpu): string | undefined {
   if (circle.length !== 1 || !lock.spins) return undefined;
   return `BUG: spinlock recursion on CPU#${here.id}, ${here.current.comm}/${here.current.pid}`;
 }
