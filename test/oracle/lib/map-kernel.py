@@ -5,7 +5,7 @@ One JSON object a line in, one out: maps, programs and objects are made, operati
 Needs root and python3 only. It creates maps, sockets, a private mount of cgroup2 and perf events, and test-runs programs;
 nothing is attached.
 """
-import ctypes, json, mmap, os, platform, socket, struct, sys, tempfile
+import ctypes, json, mmap, os, platform, socket, struct, sys, tempfile, time
 
 libc = ctypes.CDLL(None, use_errno=True)
 NR_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
@@ -15,6 +15,7 @@ PERCPU = {5, 6, 10, 21}
 PROG_IDS, MAP_IDS, COOKIES = {3}, {12, 13}, {15, 18, 20}
 ANY_FD = {8, 4}
 DEVICES = {14, 16, 25}
+STORAGES = {24, 28, 29, 32}
 CPUS = os.sysconf("SC_NPROCESSORS_CONF")
 CLOSED_FD = 9999
 
@@ -249,7 +250,15 @@ class Env:
             return bpf(DELETE, struct.pack("=IIQQQ", fd, 0, addr(key), 0, 0))[0]
         if what == "u":
             value = mem(self.parse(op[3]))
-            return bpf(UPDATE, struct.pack("=IIQQQ", fd, 0, addr(key), addr(value), op[4]))[0]
+            attr = struct.pack("=IIQQQ", fd, 0, addr(key), addr(value), op[4])
+            r = bpf(UPDATE, attr)[0]
+            for _ in range(200):
+                # The storage of an owner that outlives a sequence may still be on its way out.
+                if r != -11 or self.types[m] not in STORAGES:
+                    break
+                time.sleep(0.005)
+                r = bpf(UPDATE, attr)[0]
+            return r
         value = mem(self.parse(op[4]) if len(op) > 4 else b"", size + 64)
         r, _ = bpf(LOOKUP if what == "l" else POP, struct.pack("=IIQQQ", fd, 0, addr(key), addr(value), op[3]))
         if r < 0:
