@@ -52,6 +52,7 @@ function checkChains(v: Verifier, root: number, privateStack: boolean): void {
   let insn = v.subprogs[root]!.start;
   if (!privateStack) v.subprogs[root]!.privateStack = SHARED;
   let depth = enter(v, at, 0, returns.length, privateStack);
+  let tailCalls = false;
   for (;;) {
     const call = nextCall(v, insn, v.subprogEnd(at), at, returns);
     if (call >= 0) {
@@ -66,11 +67,15 @@ function checkChains(v: Verifier, root: number, privateStack: boolean): void {
       at = callee;
       insn = target.start;
       if (!privateStack) target.privateStack = SHARED;
+      tailCalls ||= target.hasTailCall;
       if (returns.length >= MAX_CALL_FRAMES) {
         v.reject(ERRNO.E2BIG, `the call stack of ${returns.length} frames is too deep !`);
       }
       depth = enter(v, at, depth, returns.length, privateStack);
       continue;
+    }
+    if (tailCalls && returns.some(({ subprog }) => isExceptionCallback(v, v.subprogs[subprog]!))) {
+      v.invalid('cannot tail call within exception cb');
     }
     const back = returns.pop();
     if (back === undefined) return;

@@ -20,6 +20,13 @@ export function helperName(id: number): string {
   return helper === undefined ? `helper ${id}` : `bpf_${helper.name}`;
 }
 
+/** A kernel function's name by its id; undefined without the kernel's types, and for functions of modules. */
+export function kfuncName(request: VerifyRequest, id: number, off: number): string | undefined {
+  const btf = request.policy?.vmlinux;
+  if (btf === undefined || off !== 0 || !btf.has(id) || btf.kindOf(id) !== 'func') return undefined;
+  return btf.nameOf(id);
+}
+
 export function insnTextAt(request: VerifyRequest, slot: number): string {
   const { insns, maps } = request;
   const insn = insns[slot];
@@ -34,6 +41,7 @@ export function insnTextAt(request: VerifyRequest, slot: number): string {
   const options: DisasmOptions = {
     dialect: 'kernel',
     helperName: (id) => (helperById(id) === undefined ? undefined : helperName(id)),
+    kfuncName: ({ imm, off }) => kfuncName(request, imm, off),
   };
   // Kernel dialect: the opcode in parentheses goes first.
   return disasmInsn(insns, slot, options).replace(/^\([0-9a-f]{2}\) /, '');

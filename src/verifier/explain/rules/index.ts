@@ -7,6 +7,7 @@ import { HELPER_ARG_RULES } from './helper-args.js';
 import { HELPER_USE_RULES } from './helper-use.js';
 import { KERNEL_OBJECT_RULES } from './kernel-objects.js';
 import { KERNEL_STRUCT_RULES } from './kernel-structs.js';
+import { KFUNC_RULES } from './kfuncs.js';
 import { LIMIT_RULES } from './limits.js';
 import { LOADING_RULES } from './loading.js';
 import { MAP_RULES } from './maps.js';
@@ -21,6 +22,7 @@ import { STACK_RULES } from './stack.js';
 export const RULES: readonly Rule[] = [
   ...KERNEL_OBJECT_RULES,
   ...KERNEL_STRUCT_RULES,
+  ...KFUNC_RULES,
   ...PACKET_RULES,
   ...MAP_RULES,
   ...STACK_RULES,

@@ -2,6 +2,7 @@
 import type { Case } from '../program.js';
 import { HELPERS } from './helpers.js';
 import { KERNEL_STRUCTS } from './kernel-structs.js';
+import { KFUNCS } from './kfuncs.js';
 import { LOCKS } from './locks.js';
 import { MAP } from './maps.js';
 import { MEMORY } from './memory.js';
@@ -19,6 +20,7 @@ export const FAMILIES: readonly (readonly [name: string, cases: readonly Case[]]
   ['pointers', POINTERS],
   ['helpers', HELPERS],
   ['kernel-structs', KERNEL_STRUCTS],
+  ['kfuncs', KFUNCS],
   ['references', REFERENCES],
   ['locks', LOCKS],
   ['shape', SHAPE],
