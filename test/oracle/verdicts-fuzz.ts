@@ -186,7 +186,7 @@ function summary(seconds: number, first: number): void {
   );
   console.log(
     `runs of what is accepted: ${of('run: equal')} equal, ${of('run: differs')} differ, ${of('run: fault')} fault, ` +
-      `${of('run: not compared')} without a fault and not comparable, ${of('run: depends on addresses')} depend on addresses, ${of('run: depends on the stack')} on what the stack held, ${of('run: unsupported')} unsupported here, ${of('run: too long')} too long, ${of('run: malformed')} with dead instructions that cannot be`,
+      `${of('run: not compared')} without a fault and not comparable, ${of('run: depends on addresses')} depend on addresses, ${of('run: depends on the stack')} on what the stack held, ${of('run: unsupported')} unsupported here, ${of('run: too long')} too long`,
   );
   for (const [what, many] of counts)
     if (what.startsWith('known: ')) console.log(`known divergence: ${what.slice(7)}: ${many}`);
