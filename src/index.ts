@@ -12,6 +12,26 @@ export { ProgFlag } from './abi/prog-flags.js';
 export { ProgType, progTypeByName, progTypeName } from './abi/prog-types.js';
 export { returnName } from './abi/return-names.js';
 export { BpflabError, type ErrorPlace } from './errors.js';
+export {
+  type ExploreOptions,
+  type ExploreReport,
+  exhaustive,
+  explore,
+  type Failure,
+  type Minimised,
+  minimise,
+  parseSchedule,
+  pct,
+  randomWalk,
+  replay,
+  type Scenario as ExploreScenario,
+  type Schedule,
+  type Strategy,
+  storyOf,
+  storyText,
+  type World,
+} from './explore/index.js';
+export { type SimWorld, simScenario } from './explore/sim-scenario.js';
 export * from './isa/classic/index.js';
 export * from './isa/index.js';
 export type { AttachTarget } from './kernel/bpf/attach-target.js';
@@ -30,7 +50,10 @@ export * from './object/btf/index.js';
 export { btfFromBytes, loadTargetBtf, readBtfFile, type TargetChoice } from './object/btf/target.js';
 export * from './object/core/index.js';
 export * from './object/index.js';
+export { basicBlocks, cfgDot } from './report/cfg.js';
 export { type ListingOptions, programListing } from './report/disasm.js';
 export { type InspectSummary, inspectText, summarise } from './report/inspect.js';
+export { lockOrderDot } from './report/lock-graph.js';
+export { traceEventFile } from './report/trace-event.js';
 export * from './verifier/index.js';
 export * from './vm/index.js';

@@ -109,7 +109,7 @@ async function run(file: string, options: Options): Promise<void> {
   const [failure] = report.failures;
   const depth = options.depth === undefined ? {} : { depth: options.depth };
   const simplest =
-    failure === undefined ? undefined : minimise(scenarioOf(job), failure, { budget: 500, ...depth });
+    failure === undefined ? undefined : minimise(scenarioOf(job), failure, { budget: 200, ...depth });
   if (options.save !== undefined && simplest !== undefined) {
     writeOutput(options.save, `${JSON.stringify(simplest.schedule, undefined, 2)}\n`);
   }
