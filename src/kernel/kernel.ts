@@ -25,6 +25,8 @@ import { Machine, type MachineOptions } from './machine.js';
 import { type NetDevice, NetDevices, type PacketResult } from './net/attach-device.js';
 import { NetHooks, type TriggerInput, type TriggerResult } from './net/attach-hooks.js';
 import { NetRx } from './net/attach-rx.js';
+import { SocketInput } from './net/attach-socket.js';
+import type { InetSock, InetSockAttr } from './net/inet-sock.js';
 import type { Flow } from './sched/flow.js';
 import { waitable } from './sched/sched.js';
 import { sleepUntil } from './sched/sleep.js';
@@ -75,6 +77,7 @@ export class Kernel extends Machine {
   readonly events: Events;
   private readonly seccompFilters: Seccomp;
   private readonly iterators: Iterators;
+  private readonly sockets: SocketInput;
   private readonly attacher: Attacher;
   private readonly rx: NetRx;
   private pids = FIRST_PID;
@@ -95,8 +98,19 @@ export class Kernel extends Machine {
     const hooks = new NetHooks(tracing, this.netDevices);
     const { netDevices: devices, cgroups, perf } = this;
     this.iterators = new Iterators(tracing);
-    const { iterators } = this;
-    this.attacher = new Attacher({ tracing, tracepoints, uprobes, perf, devices, cgroups, hooks, iterators });
+    this.sockets = new SocketInput(this, this.netDevices, this.cgroups);
+    const { iterators, sockets } = this;
+    this.attacher = new Attacher({
+      tracing,
+      tracepoints,
+      uprobes,
+      perf,
+      devices,
+      cgroups,
+      hooks,
+      iterators,
+      sockets,
+    });
     const syscalls = new Syscalls(tracing, this.seccompFilters);
     this.events = new Events({ tracing, syscalls, uprobes, devices, cgroups, hooks });
   }
@@ -179,6 +193,11 @@ export class Kernel extends Machine {
     sched.install(to, task);
     // One that has work of its own goes on when there is a CPU for it.
     if (displaced.flow !== undefined && displaced.state === 'running') sched.enqueue(displaced, to);
+  }
+
+  /** A socket of a task's (default: the current one), for packets to be delivered to. */
+  openSocket(attr: InetSockAttr, task: Task = this.current): InetSock {
+    return this.sockets.open(attr, this.cgroups.of(task));
   }
 
   // Events

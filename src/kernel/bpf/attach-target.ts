@@ -7,6 +7,7 @@ import { ProgType, progTypeName } from '../../abi/prog-types.js';
 import { SyscallError, UnsupportedError } from '../errors.js';
 import type { PerfEventAttr, PerfEventName } from '../events/perf-event.js';
 import { CLOCK_EVENTS, HARDWARE_EVENTS, SOFTWARE_EVENTS } from '../events/perf-event.js';
+import type { InetSock } from '../net/inet-sock.js';
 import type { BpfMap } from './map.js';
 import type { BpfProg } from './prog.js';
 
@@ -27,6 +28,8 @@ export type AttachTarget =
   | { readonly kind: 'tc'; readonly device: string; readonly hook: 'ingress' | 'egress' }
   | { readonly kind: 'cgroup'; readonly path: string }
   | { readonly kind: 'netns' }
+  /** A filter on a socket (`Kernel.openSocket`). */
+  | { readonly kind: 'socket'; readonly sock: InetSock }
   /** `map`: that whose elements are walked. */
   | { readonly kind: 'iter'; readonly target: string; readonly map?: BpfMap };
 
@@ -174,6 +177,8 @@ export function targetText(target: AttachTarget): string {
       return `cgroup:${target.path}`;
     case 'iter':
       return `iter:${target.target}`;
+    case 'socket':
+      return `socket:${target.sock.local.port}`;
     case 'netns':
       return 'netns';
   }

@@ -10,6 +10,7 @@ import { SyscallError } from '../errors.js';
 import type { PerfEvents } from '../events/perf-event.js';
 import type { NetDevices } from '../net/attach-device.js';
 import type { NetHooks } from '../net/attach-hooks.js';
+import type { SocketInput } from '../net/attach-socket.js';
 import type { Tracing } from '../trace/bpf-trace.js';
 import { fullEventName } from '../trace/event-names.js';
 import { attachKprobe, attachKretprobe, attachMulti } from '../trace/kprobe.js';
@@ -32,6 +33,7 @@ export interface AttachPoints {
   readonly cgroups: Cgroups;
   readonly hooks: NetHooks;
   readonly iterators: Iterators;
+  readonly sockets: SocketInput;
 }
 
 /** Functions that every kernel has. */
@@ -60,7 +62,7 @@ export class Attacher {
   }
 
   private put(link: BpfLink, target: AttachTarget): () => void {
-    const { tracing, tracepoints, uprobes, perf, devices, cgroups, hooks, iterators } = this.points;
+    const { tracing, tracepoints, uprobes, perf, devices, cgroups, hooks, iterators, sockets } = this.points;
     const { prog } = link;
     requireType(prog, target);
     switch (target.kind) {
@@ -94,6 +96,8 @@ export class Attacher {
         return cgroups.attach(prog, cgroups.make(target.path), cgroupType(prog));
       case 'iter':
         return iterators.attach(link, target.target, target.map);
+      case 'socket':
+        return sockets.attachFilter(prog, target.sock);
       case 'netns':
         return hooks.attach(link);
     }
@@ -164,6 +168,7 @@ const TYPES: Readonly<Record<AttachTarget['kind'], readonly ProgType[]>> = {
     ProgType.cgroup_sockopt,
     ProgType.sock_ops,
   ],
+  socket: [ProgType.socket_filter],
   netns: [ProgType.sk_lookup, ProgType.flow_dissector, ProgType.netfilter],
   iter: [ProgType.tracing],
 };

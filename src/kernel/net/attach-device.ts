@@ -23,7 +23,7 @@ const TAKEN: readonly number[] = [TC_ACT_STOLEN, TC_ACT_QUEUED, TC_ACT_TRAP];
 export interface PacketResult {
   readonly verdict: 'pass' | 'drop' | 'tx' | 'redirect' | 'stolen';
   /** The last program's hook; `none` where there is no program. */
-  readonly hook: 'xdp' | 'ingress' | 'egress' | 'none';
+  readonly hook: 'xdp' | 'ingress' | 'egress' | 'cgroup' | 'socket' | 'none';
   /** What the last program returned, 32 bits signed. */
   readonly retval: number | undefined;
   readonly redirect?: Redirect;
@@ -49,6 +49,8 @@ export class NetDevices {
   private readonly byName = new Map<string, NetDevice>();
   private readonly idleXdp: XdpBuff[] = [];
   readonly skbs: SkbPool;
+  /** What receives packets that pass; its result, where programs had a say. */
+  upper: ((device: NetDevice, frame: Uint8Array) => Flow<PacketResult | undefined>) | undefined;
 
   constructor(private readonly kernel: Machine) {
     this.skbs = new SkbPool(kernel.memory);
@@ -108,13 +110,15 @@ export class NetDevices {
       data = last.data;
     }
     if (device.ingress.length > 0) last = yield* this.runTc(device.ingress, device, 'ingress', data);
+    if (last.verdict === 'pass' && this.upper !== undefined)
+      last = (yield* this.upper(device, last.data)) ?? last;
     return counted(device, last);
   }
 
   /** The same where nothing interleaves and nothing is probed. */
   receiveNow(device: NetDevice, frame: Uint8Array): PacketResult {
     const { xdp: prog } = device;
-    if (prog === undefined || device.ingress.length > 0) {
+    if (prog === undefined || device.ingress.length > 0 || this.upper !== undefined) {
       return this.kernel.executor.drive(this.receive(device, frame));
     }
     checkFrame(frame);

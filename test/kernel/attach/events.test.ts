@@ -191,6 +191,56 @@ describe('what programs can do', () => {
   });
 });
 
+describe('sockets', () => {
+  /** A UDP packet to 10.0.0.2, port 53. */
+  const udp = Uint8Array.from({ length: 60 }, (_, i) => {
+    const header: Record<number, number> = {
+      12: 8,
+      14: 0x45,
+      23: 17,
+      26: 10,
+      29: 1,
+      30: 10,
+      33: 2,
+      34: 4,
+      37: 53,
+    };
+    return header[i] ?? 0;
+  });
+  const local = { address: Uint8Array.of(10, 0, 0, 2), port: 53 };
+  const attr = { family: 2, type: 2, protocol: 17, local, bound: true };
+
+  test.each([
+    ['6.18', 0, 'drop'],
+    ['6.18', 20, 'pass'],
+    ['6.18-rt', 20, 'pass'],
+  ])('a filter on %s keeps %d bytes: %s', (profile, keep, verdict) => {
+    const kernel = kernelOf(profile);
+    const sock = kernel.openSocket(attr);
+    const prog = load(kernel, 'socket_filter', `r0 = ${keep}\nexit`);
+    const link = kernel.attach(prog, { kind: 'socket', sock });
+    expect(kernel.packet(udp)).toMatchObject({ verdict, hook: 'socket', retval: keep });
+    link.detach();
+    expect(kernel.packet(udp)).toMatchObject({ verdict: 'pass', hook: 'none' });
+    expect(kernel.splats).toEqual([]);
+  });
+
+  test("programs of the socket's control group come first", () => {
+    const kernel = kernelOf();
+    const task = kernel.newTask();
+    kernel.cgroups.join(task, kernel.cgroups.make('/dns'));
+    const sock = kernel.openSocket(attr, task);
+    const filter = load(kernel, 'socket_filter', 'r0 = 9\nexit');
+    kernel.attach(filter, { kind: 'socket', sock });
+    const as = { attachType: AttachType.cgroup_inet_ingress };
+    const link = kernel.attach(load(kernel, 'cgroup_skb', 'r0 = 0\nexit', as), 'cgroup:/dns');
+    expect(kernel.packet(udp)).toMatchObject({ verdict: 'drop', hook: 'cgroup', retval: -1 });
+    expect(filter.stats.runs).toBe(0);
+    link.detach();
+    expect(kernel.packet(udp)).toMatchObject({ verdict: 'pass', hook: 'socket' });
+  });
+});
+
 describe('seccomp', () => {
   const filter = (lines: string) => assembleClassic(lines);
   const deny = (nr: number, result: number) =>
