@@ -4,7 +4,7 @@
  */
 import { SimulationError } from '../errors.js';
 import type { Flow } from '../sched/flow.js';
-import { HARDIRQ_OFFSET, NMI_MASK, NMI_OFFSET } from '../sched/preempt.js';
+import { HARDIRQ_OFFSET, inHardirq, NMI_MASK, NMI_OFFSET } from '../sched/preempt.js';
 import type { Sched } from '../sched/sched.js';
 import type { Softirqs } from './softirq.js';
 
@@ -20,11 +20,18 @@ export function* hardirq(
   sched.countAdd(HARDIRQ_OFFSET, name);
   sched.charge(sched.costs.interrupt);
   sched.note({ kind: 'irq', phase: 'entry', context: 'hardirq', name });
-  yield* body();
-  sched.note({ kind: 'irq', phase: 'exit', context: 'hardirq', name });
-  sched.countSub(HARDIRQ_OFFSET);
-  if (sched.here.softirqPending !== 0) yield* softirqs.atIrqExit(threaded);
-  sched.irqReturn();
+  try {
+    yield* body();
+    sched.note({ kind: 'irq', phase: 'exit', context: 'hardirq', name });
+    sched.countSub(HARDIRQ_OFFSET);
+    if (sched.here.softirqPending !== 0) yield* softirqs.atIrqExit(threaded);
+  } catch (error) {
+    // A program's fault ends the interrupt, not the kernel.
+    if (inHardirq(sched.here)) sched.countSub(HARDIRQ_OFFSET);
+    throw error;
+  } finally {
+    sched.irqReturn();
+  }
 }
 
 /**
@@ -47,9 +54,11 @@ export function* nmi<T>(sched: Sched, name: string, body: () => Flow<T>): Flow<T
   here.preemptCount += NMI_OFFSET + HARDIRQ_OFFSET;
   sched.charge(sched.costs.interrupt);
   sched.note({ kind: 'irq', phase: 'entry', context: 'nmi', name });
-  const result = yield* body();
-  sched.note({ kind: 'irq', phase: 'exit', context: 'nmi', name });
-  here.preemptCount -= NMI_OFFSET + HARDIRQ_OFFSET;
-  here.irqsDisabled = irqsDisabled;
-  return result;
+  try {
+    return yield* body();
+  } finally {
+    sched.note({ kind: 'irq', phase: 'exit', context: 'nmi', name });
+    here.preemptCount -= NMI_OFFSET + HARDIRQ_OFFSET;
+    here.irqsDisabled = irqsDisabled;
+  }
 }

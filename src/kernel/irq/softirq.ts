@@ -258,9 +258,20 @@ export class Softirqs {
   private *handle(): Flow<void> {
     const { sched } = this;
     const { here, rt } = sched;
-    const endNs = sched.clock.nanos + MAX_SOFTIRQ_NS;
     here.calls.push('handle_softirqs');
     if (!rt) sched.countAdd(SOFTIRQ_OFFSET, 'handle_softirqs');
+    try {
+      yield* this.rounds();
+    } finally {
+      if (!rt) sched.countSub(SOFTIRQ_OFFSET);
+      here.calls.pop();
+    }
+  }
+
+  private *rounds(): Flow<void> {
+    const { sched } = this;
+    const { here } = sched;
+    const endNs = sched.clock.nanos + MAX_SOFTIRQ_NS;
     for (let round = 1; ; round++) {
       const pending = here.softirqPending;
       here.softirqPending = 0;
@@ -269,13 +280,11 @@ export class Softirqs {
         if (((pending >> vector) & 1) !== 0) yield* this.serve(vector);
       }
       sched.irqSave('handle_softirqs');
-      if (here.softirqPending === 0) break;
+      if (here.softirqPending === 0) return;
       if (sched.clock.nanos < endNs && !here.needResched && round < MAX_SOFTIRQ_RESTART) continue;
       this.wakeDaemon();
-      break;
+      return;
     }
-    if (!rt) sched.countSub(SOFTIRQ_OFFSET);
-    here.calls.pop();
   }
 
   private *serve(vector: number): Flow<void> {

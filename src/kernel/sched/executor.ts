@@ -84,11 +84,11 @@ export class Executor implements Driver {
     for (;;) {
       const interrupt = deliverable(cpu);
       if (interrupt === undefined) return;
-      this.begin(cpu, interrupt);
+      const context = this.begin(cpu, interrupt);
       try {
-        this.drive(cpu.top!.flow!);
+        this.drive(context.flow!);
       } finally {
-        cpu.interrupts.pop();
+        cpu.interrupts.splice(cpu.interrupts.indexOf(context), 1);
       }
     }
   }
@@ -119,7 +119,15 @@ export class Executor implements Driver {
   settle(untilNs = Number.POSITIVE_INFINITY): void {
     const home = this.sched.here;
     const comeBack = this.rest(home);
-    while (this.step(untilNs));
+    try {
+      while (this.step(untilNs));
+    } catch (error) {
+      if (!(error instanceof SimulationError)) {
+        this.sched.enter(home);
+        comeBack();
+      }
+      throw error;
+    }
     comeBack();
     if (untilNs === Number.POSITIVE_INFINITY) this.requireNobodyStuck();
     else for (const cpu of this.sched.cpus) this.advance(cpu, untilNs);
@@ -327,19 +335,28 @@ export class Executor implements Driver {
     else this.resumeTask(cpu);
   }
 
-  private begin(cpu: Cpu, interrupt: PendingInterrupt): void {
+  private begin(cpu: Cpu, interrupt: PendingInterrupt): Context {
     cpu.pending.splice(cpu.pending.indexOf(interrupt), 1);
     const { kind, name } = interrupt;
-    cpu.interrupts.push({ kind, name, flow: interrupt.flow(), pause: undefined, calls: [], driven: false });
+    const flow = interrupt.flow();
+    const context: Context = { kind, name, flow, pause: undefined, calls: [], driven: false };
+    cpu.interrupts.push(context);
+    return context;
   }
 
   private resumeInterrupt(cpu: Cpu, context: Context): void {
     context.pause = undefined;
     context.driven = true;
-    const step = context.flow!.next();
-    context.driven = false;
-    if (step.done === true) cpu.interrupts.pop();
-    else context.pause = step.value;
+    let over = true;
+    try {
+      const step = context.flow!.next();
+      over = step.done === true;
+      if (step.done !== true) context.pause = step.value;
+    } finally {
+      // One that throws has ended, too.
+      context.driven = false;
+      if (over) cpu.interrupts.splice(cpu.interrupts.indexOf(context), 1);
+    }
   }
 
   private resumeTask(cpu: Cpu): void {
@@ -347,13 +364,32 @@ export class Executor implements Driver {
     this.lonely = 0;
     cpu.taskPause = undefined;
     task.driven++;
-    const step = task.flow!.next();
-    task.driven--;
-    if (step.done === true) {
+    const step = this.advanceTask(task);
+    if (step === undefined) {
       task.state = 'dead';
       this.reschedule(cpu);
-    } else if (leaves(step.value, cpu)) this.reschedule(cpu);
-    else cpu.taskPause = step.value;
+    } else if (leaves(step, cpu)) this.reschedule(cpu);
+    else cpu.taskPause = step;
+  }
+
+  /** The next pause of a task, undefined where its flow has ended. */
+  private advanceTask(task: Task): Pause | undefined {
+    try {
+      const step = task.flow!.next();
+      return step.done === true ? undefined : step.value;
+    } catch (error) {
+      // A program's fault ends the task; after a deadlock everything stays as it is, to be looked at.
+      if (!(error instanceof SimulationError)) this.kill(task);
+      throw error;
+    } finally {
+      task.driven--;
+    }
+  }
+
+  private kill(task: Task): void {
+    task.state = 'dead';
+    const cpu = this.sched.cpus[task.cpu]!;
+    if (cpu.current === task) this.sched.install(cpu, cpu.idle);
   }
 
   /** __schedule: the current task gives the CPU to the next one. */

@@ -42,7 +42,7 @@ export class Kthread {
   }
 
   wake(): void {
-    if (this.task === undefined) this.task = this.start();
+    if (this.task === undefined || this.task.state === 'dead') this.task = this.start();
     else this.sched.wake(this.task);
   }
 

@@ -120,6 +120,49 @@ describe('contexts', () => {
   });
 });
 
+describe('what goes wrong inside', () => {
+  test('a handler that takes a lock which the interrupted task holds waits for ever', () => {
+    const kernel = kernelWith('6.12', { lockdep: 'off' });
+    const lock = kernel.locks.raw('test_lock');
+    lock.lockNow('test');
+    const handler = function* (): Flow<void> {
+      yield* lock.lock('handler');
+    };
+    expect(() => kernel.irq.raise('test', handler)).toThrow(SimulationError);
+    expect(titles(kernel).at(-1)).toMatch(/deadlock|recursion/);
+  });
+
+  test.each(['hardirq', 'nmi', 'softirq', 'task'])(
+    'an error in a %s ends it, and the CPU goes on',
+    (where) => {
+      for (const interleaved of [false, true]) {
+        const kernel = kernelWith('6.12', { interleaved });
+        const { sched, executor, irq } = kernel;
+        const fail = function* (): Flow<void> {
+          throw new Error('a fault');
+        };
+        irq.softirq.open(Softirq.hi, fail);
+        const raise = (): void => {
+          if (where === 'hardirq') irq.raise('test', fail);
+          else if (where === 'nmi') kernel.nmi(fail);
+          else if (where === 'softirq') irq.softirq.raise(Softirq.hi);
+          else sched.spawn({ pid: 2, tgid: 2, comm: 't2', uid: 0, gid: 0 }, fail);
+          executor.settle();
+        };
+        expect(raise).toThrow('a fault');
+        expect(sched.cpus.map((cpu) => cpu.interrupts.length)).toEqual([0, 0]);
+        expect(sched.cpus.map((cpu) => cpu.preemptCount)).toEqual([0, 0]);
+        let ran = 0;
+        irq.raise('test', function* () {
+          ran++;
+        });
+        executor.settle();
+        expect(ran).toBe(1);
+      }
+    },
+  );
+});
+
 describe('threads of interrupts', () => {
   test.each<[string, string, IrqRequest['flags'], boolean, string]>([
     ['without flags', '6.18-rt', {}, false, 'irq/24-dev'],
