@@ -2,9 +2,10 @@
  * Random sequences of map operations on the running kernel and on ours, answer by answer: errno, values, order of keys.
  * System calls and small programs that call the map's helpers.
  *
- *     npx tsx test/oracle/map-ops.ts [--type NAME]… [--ops N] [--seconds N] [--seed N] [--only SEED]
+ *     npx tsx test/oracle/map-ops.ts [--type NAME]… [--ops N] [--seconds N] [--seed N] [--only SEED] [--interleaved]
  *
- * `--ops` is for each type, 100,000 by default; `--seconds` ends a type earlier. Says so where `bpf()` is refused.
+ * `--ops` is for each type, 100,000 by default; `--seconds` ends a type earlier; with `--interleaved` ours takes no plain code
+ * but the flows. Says so where `bpf()` is refused.
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -229,7 +230,7 @@ async function compareType(kernel: MapKernel, name: string, options: Options): P
     const { scenario: made } = scenarioOf(spec, seed);
     const scenario = options.bpfLsm ? made : { ...made, noBpfLsm: true };
     const asked = kernel.run(scenario);
-    const ours = runOurs(scenario, CPUS);
+    const ours = runOurs(scenario, CPUS, options.interleaved);
     const theirs = await asked;
     outcome.scenarios++;
     if (theirs.error !== undefined) {
@@ -280,6 +281,8 @@ interface Options {
   readonly seed: number;
   readonly only: boolean;
   readonly stop: number;
+  /** Ours runs in a kernel whose flows interleave: no plain code is taken. */
+  readonly interleaved: boolean;
   readonly types: readonly string[];
   /** The running kernel keeps storages in inodes. */
   readonly bpfLsm: boolean;
@@ -301,6 +304,7 @@ function optionsOf(): Omit<Options, 'bpfLsm'> {
       seed: { type: 'string', default: '1' },
       only: { type: 'string' },
       stop: { type: 'string', default: '3' },
+      interleaved: { type: 'boolean', default: false },
       type: { type: 'string', multiple: true, default: [] },
     },
     strict: false,
@@ -312,6 +316,7 @@ function optionsOf(): Omit<Options, 'bpfLsm'> {
     seed: Number(values.only ?? values.seed),
     only: values.only !== undefined,
     stop: Number(values.stop),
+    interleaved: values.interleaved === true,
     types: types.length > 0 ? types : [CREATION, ...Object.keys(SPECS)],
   };
 }

@@ -51,8 +51,8 @@ class Runner {
   io: BpfMap | undefined;
   private cookies = 1n;
 
-  constructor(cpus: number) {
-    this.kernel = new Kernel({ cpus });
+  constructor(cpus: number, interleaved = false) {
+    this.kernel = new Kernel({ cpus, interleaved });
     this.kernel.devices = new Set([LOOPBACK]);
   }
 
@@ -290,9 +290,9 @@ export function createOurs(maps: readonly ScenarioMap[], cpus: number): number[]
   });
 }
 
-/** @param cpus as many as the running kernel has */
-export function runOurs(scenario: Scenario, cpus: number): ScenarioAnswer {
-  const runner = new Runner(cpus);
+/** @param cpus as many as the running kernel has, @param interleaved operations take the way through flows */
+export function runOurs(scenario: Scenario, cpus: number, interleaved = false): ScenarioAnswer {
+  const runner = new Runner(cpus, interleaved);
   if (scenario.noBpfLsm === true) runner.kernel.bpfLsm = false;
   for (const [name, object] of Object.entries(scenario.objects ?? {})) runner.addObject(name, object);
   const created = scenario.maps.map((map, i) => runner.addMap(i, map));
