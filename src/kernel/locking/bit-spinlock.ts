@@ -4,7 +4,7 @@
  */
 import { type Flow, point } from '../sched/flow.js';
 import type { LockEnv } from './env.js';
-import { Lock } from './lock.js';
+import { LCB_SPIN, Lock } from './lock.js';
 import { WaitType } from './lock-class.js';
 
 const BEFORE = point('bit_spin_lock');
@@ -21,19 +21,17 @@ export class BitSpinLock extends Lock {
   }
 
   *lock(place: string): Flow<void> {
-    const { sched, graph } = this.env;
+    const { sched } = this;
     if (sched.interleaved) yield BEFORE;
     sched.preemptDisable(place);
-    if (this.owner !== undefined) {
-      const { me } = this;
-      this.note('contended');
-      graph.begin(me, this);
-      while (this.owner !== undefined) {
-        yield { kind: 'spin', until: () => this.owner === undefined, on: this };
-      }
-      graph.end(me);
-    }
-    this.take(this.me, place);
+    const { me } = this;
+    const take = (): void => this.take(me, place);
+    if (this.owner === undefined) take();
+    else yield* this.slowPath(me, { fn: 'bit_spin_lock', flags: LCB_SPIN, wait: () => this.spin(), take });
+  }
+
+  private *spin(): Flow<void> {
+    while (this.owner !== undefined) yield { kind: 'spin', until: () => this.owner === undefined, on: this };
   }
 
   tryLock(place: string): boolean {

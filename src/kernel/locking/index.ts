@@ -115,6 +115,7 @@ export class Locks implements LockEnv {
   private bucketKind(prealloc: boolean): MapLockKind {
     const { bucketLock } = this.sched.profile;
     if (bucketLock === 'rq') return 'rq';
+    if (bucketLock === 'regular') return 'spin';
     const union = bucketLock === 'union' || bucketLock === 'union+mapLocked';
     return union && this.sched.rt && !prealloc ? 'spin' : 'raw';
   }

@@ -2,16 +2,35 @@
  * What every lock of the simulated kernel is: a name, a class, a holder with the place where it was taken, the time
  * since. Relies on the lock environment (`env.ts`); who waits for whom is `wait-graph.ts`.
  */
-import type { Waitable } from '../sched/flow.js';
+import type { Flow, Waitable } from '../sched/flow.js';
 import type { Sched } from '../sched/sched.js';
+import { firePoint, inFunction } from '../trace/probes.js';
 import type { LockEnv } from './env.js';
 import { type DepMap, type LockClass, LockKey, type LockType } from './lock-class.js';
 import type { Agent, Contended } from './wait-graph.js';
+
+/** What kind of waiting the tracepoint contention_begin tells of (include/trace/events/lock.h). */
+export const LCB_SPIN = 1;
+export const LCB_READ = 2;
+export const LCB_WRITE = 4;
+export const LCB_RT = 8;
+export const LCB_MUTEX = 32;
 
 export interface LockOptions {
   /** Name of the one lock; default that of its class. */
   readonly name?: string;
   readonly subclass?: number;
+}
+
+/** How a lock is waited for and then taken. */
+export interface SlowPath {
+  /** Linux's function, for probes and stacks. */
+  readonly fn: string;
+  /** What the tracepoint contention_begin tells, a set of `LCB_…`. */
+  readonly flags: number;
+  readonly wait: () => Flow<void>;
+  /** At once after the wait. */
+  readonly take: () => void;
 }
 
 /** Wait types and kind of a lock, for its class. */
@@ -100,6 +119,27 @@ export abstract class Lock implements DepMap, Waitable, Contended {
     sched.touch(this, true);
     if (sched.trace !== undefined)
       sched.note({ kind: 'lock', phase, lock: this.name, pid: sched.current.pid });
+  }
+
+  /** The way of somebody who has to wait. A circle of waiters ends the simulation here. */
+  protected *slowPath(agent: Agent, way: SlowPath): Flow<void> {
+    const { env, sched } = this;
+    this.note('contended');
+    env.graph.begin(agent, this);
+    yield* inFunction(sched.here.calls, env.fn(way.fn), [], () => this.contention(agent, way));
+  }
+
+  private *contention(agent: Agent, { flags, wait, take }: SlowPath): Flow<number> {
+    const { env, sched } = this;
+    const begin = env.fn('lock:contention_begin');
+    if (begin.armed) yield* firePoint(begin, [BigInt(this.id), flags]);
+    yield* wait();
+    env.graph.end(agent);
+    sched.charge(sched.costs.lockHandover);
+    take();
+    const end = env.fn('lock:contention_end');
+    if (end.armed) yield* firePoint(end, [BigInt(this.id), 0]);
+    return 0;
   }
 
   /** Notes that nobody has it any more, and for how long somebody had. */

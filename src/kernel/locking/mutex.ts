@@ -9,7 +9,7 @@ import { schedule } from '../sched/sleep.js';
 import type { Task } from '../sched/task.js';
 import { inFunction } from '../trace/probes.js';
 import type { LockEnv } from './env.js';
-import { Lock, type LockOptions } from './lock.js';
+import { LCB_MUTEX, Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
 import { READ_NONE, TRYLOCK } from './lock-flags.js';
 import { RtMutex } from './rtmutex.js';
@@ -57,8 +57,11 @@ export class FairMutex extends Lock implements MutexOps {
     if (sched.interleaved) yield BEFORE;
     mightSleep(sched, AT);
     env.lockdep.acquire(this, place, READ_NONE);
-    if (this.owner !== undefined) yield* this.wait();
-    this.take(sched.current, place);
+    const { current } = sched;
+    const take = (): void => this.take(current, place);
+    if (this.owner === undefined) take();
+    else
+      yield* this.slowPath(current, { fn: '__mutex_lock', flags: LCB_MUTEX, wait: () => this.wait(), take });
     return 0;
   }
 
@@ -83,21 +86,17 @@ export class FairMutex extends Lock implements MutexOps {
   }
 
   private *wait(): Flow<void> {
-    const { sched, graph } = this.env;
+    const { sched } = this;
     const { current } = sched;
     const waiter: Waiter = { task: current, handoff: false };
-    this.waiters.push(waiter);
-    this.note('contended');
-    graph.begin(current, this);
     while (this.owner !== undefined && this.owner !== current) {
+      if (!this.waiters.includes(waiter)) this.waiters.push(waiter);
       current.state = 'sleeping';
       yield* schedule(sched, this);
       if (this.waiters[0] === waiter) waiter.handoff = true;
     }
     current.state = 'running';
-    graph.end(current);
     this.waiters.splice(this.waiters.indexOf(waiter), 1);
-    sched.charge(sched.costs.lockHandover);
   }
 }
 

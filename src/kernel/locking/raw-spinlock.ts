@@ -5,7 +5,7 @@
 import { type Flow, point } from '../sched/flow.js';
 import { inFunction, type ProbePoint } from '../trace/probes.js';
 import type { LockEnv } from './env.js';
-import { Lock, type LockOptions } from './lock.js';
+import { LCB_SPIN, Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
 import { READ_NONE, TRYLOCK } from './lock-flags.js';
 import { isCalm, releaseQuick, takeQuick } from './quick.js';
@@ -41,6 +41,7 @@ export class RawSpinLock extends Lock implements SpinLockOps {
   private readonly fnLock: ProbePoint;
   private readonly fnIrqsave: ProbePoint;
   private readonly fnUnlock: ProbePoint;
+  private readonly fnRestore: ProbePoint;
 
   constructor(env: LockEnv, key: LockKey | string, options: LockOptions & { waitType?: number } = {}) {
     const wait = options.waitType ?? WaitType.spin;
@@ -48,6 +49,7 @@ export class RawSpinLock extends Lock implements SpinLockOps {
     this.fnLock = env.fn('_raw_spin_lock');
     this.fnIrqsave = env.fn('_raw_spin_lock_irqsave');
     this.fnUnlock = env.fn('_raw_spin_unlock');
+    this.fnRestore = env.fn('_raw_spin_unlock_irqrestore');
   }
 
   get locked(): boolean {
@@ -84,7 +86,7 @@ export class RawSpinLock extends Lock implements SpinLockOps {
   }
 
   unlock(): void {
-    this.release();
+    this.release(this.fnUnlock);
     this.sched.preemptEnable();
   }
 
@@ -114,7 +116,7 @@ export class RawSpinLock extends Lock implements SpinLockOps {
   unlockIrqrestore(irqsBefore: boolean): void {
     const { sched } = this;
     if (isCalm(sched) && releaseQuick(this, sched, this.env.lockdep, irqsBefore)) return;
-    this.release();
+    this.release(this.fnRestore);
     sched.irqRestore(irqsBefore);
     sched.preemptEnable();
   }
@@ -134,7 +136,7 @@ export class RawSpinLock extends Lock implements SpinLockOps {
   }
 
   *unlockBh(): Flow<void> {
-    this.release();
+    this.release(this.fnUnlock);
     this.sched.preemptEnable();
     yield* this.env.bh.enable();
   }
@@ -150,30 +152,34 @@ export class RawSpinLock extends Lock implements SpinLockOps {
     const { sched, env } = this;
     sched.preemptDisable(place);
     env.lockdep.acquire(this, place, READ_NONE);
-    if (this.owner !== undefined) yield* this.contend();
-    this.take(this.me, place);
+    if (this.owner === undefined) this.take(this.me, place);
+    else yield* this.contend(place);
     return 0;
   }
 
-  private *contend(): Flow<void> {
+  private *contend(place: string): Flow<void> {
     const { me } = this;
-    const { graph, sched } = this.env;
-    graph.begin(me, this);
-    while (this.owner !== undefined) yield { kind: 'spin', until: () => this.owner === undefined, on: this };
-    graph.end(me);
-    sched.charge(sched.costs.lockHandover);
+    yield* this.slowPath(me, {
+      fn: 'native_queued_spin_lock_slowpath',
+      flags: LCB_SPIN,
+      wait: () => this.spin(),
+      take: () => this.take(me, place),
+    });
   }
 
-  private release(): void {
-    if (!this.sched.quiet) this.fireUnlock();
+  private *spin(): Flow<void> {
+    while (this.owner !== undefined) yield { kind: 'spin', until: () => this.owner === undefined, on: this };
+  }
+
+  private release(fn: ProbePoint): void {
+    if (!this.sched.quiet) this.fireUnlock(fn);
     this.env.lockdep.release(this);
     if (this.owner === undefined) alreadyUnlocked(this, this.env);
     this.drop();
   }
 
-  private fireUnlock(): void {
-    const { fnUnlock } = this;
-    if (fnUnlock.armed) this.env.executor.drive(inFunction(this.sched.here.calls, fnUnlock, [], nothing));
+  private fireUnlock(fn: ProbePoint): void {
+    if (fn.armed) this.env.executor.drive(inFunction(this.sched.here.calls, fn, [], nothing));
   }
 }
 

@@ -6,7 +6,7 @@
 import { Errno } from '../../abi/errno.js';
 import { type Flow, point } from '../sched/flow.js';
 import { inNmi } from '../sched/preempt.js';
-import { firePoint, type ProbePoint } from '../trace/probes.js';
+import { firePoint, inFunction, type ProbePoint } from '../trace/probes.js';
 import type { LockEnv } from './env.js';
 import { Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
@@ -56,6 +56,7 @@ export class RqSpinLock extends Lock {
   readonly spins = true;
   private pending = false;
   private readonly queue: Ticket[] = [];
+  private readonly fnSlow: ProbePoint;
   private readonly begin: ProbePoint;
   private readonly end: ProbePoint;
 
@@ -67,8 +68,9 @@ export class RqSpinLock extends Lock {
   ) {
     // Linux has no lockdep for it; the class serves the latency report.
     super(env, key, { outer: WaitType.inv, inner: WaitType.spin }, options);
-    this.begin = env.sched.probes.point('lock:contention_begin');
-    this.end = env.sched.probes.point('lock:contention_end');
+    this.fnSlow = env.fn('resilient_queued_spin_lock_slowpath');
+    this.begin = env.fn('lock:contention_begin');
+    this.end = env.fn('lock:contention_end');
   }
 
   get locked(): boolean {
@@ -91,12 +93,10 @@ export class RqSpinLock extends Lock {
       return 0;
     }
     entries.push(this);
-    const result = yield* this.wait();
-    if (result === 0) this.take(this.me, place);
-    else {
-      entries.pop();
-      sched.preemptEnable();
-    }
+    const result = yield* inFunction(sched.here.calls, this.fnSlow, [], () => this.wait(place));
+    if (result === 0) return 0;
+    entries.pop();
+    sched.preemptEnable();
     return result;
   }
 
@@ -146,16 +146,17 @@ export class RqSpinLock extends Lock {
     return this.owner === undefined && !this.pending && this.queue.length === 0;
   }
 
-  private *wait(): Flow<number> {
+  private *wait(place: string): Flow<number> {
     this.note('contended');
-    if (this.pending || this.queue.length > 0) return yield* this.waitInQueue();
+    if (this.pending || this.queue.length > 0) return yield* this.waitInQueue(place);
     this.pending = true;
     const result = yield* this.spin(() => this.owner === undefined, RES_DEF_TIMEOUT_NS);
     this.pending = false;
+    if (result === 0) this.take(this.me, place);
     return result;
   }
 
-  private *waitInQueue(): Flow<number> {
+  private *waitInQueue(place: string): Flow<number> {
     const { sched } = this;
     if (this.begin.armed) yield* firePoint(this.begin, [BigInt(this.id), 1]);
     const state = this.states.of(sched.here.id);
@@ -165,6 +166,7 @@ export class RqSpinLock extends Lock {
     const result = direct
       ? yield* this.spin(() => this.untouched, RES_DEF_TIMEOUT_NS)
       : yield* this.waitAsNode();
+    if (result === 0) this.take(this.me, place);
     state.nodes--;
     if (this.end.armed) yield* firePoint(this.end, [BigInt(this.id), result]);
     return result;

@@ -6,7 +6,7 @@
 import { type Flow, point } from '../sched/flow.js';
 import { schedule } from '../sched/sleep.js';
 import { MAX_RT_PRIO, type Task, type TaskState } from '../sched/task.js';
-import { Lock } from './lock.js';
+import { LCB_RT, Lock, type SlowPath } from './lock.js';
 
 /** Owners in a row after which a chain is no longer followed (max_lock_depth). */
 const MAX_CHAIN_DEPTH = 1024;
@@ -71,14 +71,21 @@ export class RtMutex extends Lock {
     if (this.tryTake(place)) return;
     const { current } = this.sched;
     const waiter: RtWaiter = { task: current, lock: this, prio: waiterPrio(current) };
-    yield* this.sleep(
-      state,
-      () => this.canTake(waiter, state),
-      () => this.block(waiter),
-    );
-    this.unblock(waiter);
-    this.take(current, place);
-    this.inheritFromTop(current);
+    yield* this.sleep(state, {
+      fn: state === 'rtlock' ? 'rtlock_slowlock' : 'rt_mutex_slowlock',
+      flags: LCB_RT,
+      wait: () => this.waitAs(waiter, state),
+      take: () => {
+        this.unblock(waiter);
+        this.take(current, place);
+        this.inheritFromTop(current);
+      },
+    });
+  }
+
+  private *waitAs(waiter: RtWaiter, state: WaitState): Flow<void> {
+    this.block(waiter);
+    yield* this.sleepUntil(state, () => this.canTake(waiter, state));
   }
 
   /** Gives the lock up: the first waiter is woken to take it, what it lent is given back. */
@@ -98,23 +105,33 @@ export class RtMutex extends Lock {
     this.sched.wake(task, task.state === 'rtlock' ? 'rtlock' : 'sleeping');
   }
 
-  /** The current task sleeps until a condition holds; whoever makes it hold wakes it. Its state is kept. */
-  protected *sleep(state: WaitState, holds: () => boolean, begin: () => void = () => {}): Flow<void> {
-    const { graph, sched } = this.env;
-    const task = sched.current;
-    this.note('contended');
+  /** A slow path that leaves the task's state as it found it. */
+  protected *sleep(state: WaitState, way: SlowPath): Flow<void> {
+    const task = this.sched.current;
     if (state === 'rtlock') task.savedState = task.state;
-    graph.begin(task, this);
-    begin();
+    const { take } = way;
+    const restore = (): void => {
+      task.state = state === 'rtlock' ? task.savedState : 'running';
+      task.savedState = 'running';
+    };
+    yield* this.slowPath(task, {
+      ...way,
+      take: () => {
+        restore();
+        take();
+      },
+    });
+  }
+
+  /** The current task sleeps until a condition holds; whoever makes it hold wakes it. */
+  protected *sleepUntil(state: WaitState, holds: () => boolean): Flow<void> {
+    const { sched } = this;
+    const task = sched.current;
     while (!holds()) {
       task.state = state;
       yield* schedule(sched, this);
       if (sched.interleaved) yield RETRY;
     }
-    graph.end(task);
-    sched.charge(sched.costs.lockHandover);
-    task.state = state === 'rtlock' ? task.savedState : 'running';
-    task.savedState = 'running';
   }
 
   private canTake(waiter: RtWaiter, state: WaitState): boolean {

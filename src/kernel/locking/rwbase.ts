@@ -5,6 +5,7 @@
  */
 import type { Flow } from '../sched/flow.js';
 import type { Task } from '../sched/task.js';
+import { LCB_RT, LCB_WRITE } from './lock.js';
 import { RtMutex, type WaitState } from './rtmutex.js';
 import type { Agent } from './wait-graph.js';
 
@@ -58,8 +59,16 @@ export abstract class RwBase extends RtMutex {
   protected *writeFlow(place: string, state: WaitState): Flow<void> {
     yield* this.takeFlow(place, state);
     this.claimed = true;
-    if (this.readers.length > 0) yield* this.sleep(state, () => this.readers.length === 0);
-    this.noteTaken(place);
+    if (this.readers.length === 0) {
+      this.noteTaken(place);
+      return;
+    }
+    yield* this.sleep(state, {
+      fn: 'rwbase_write_lock',
+      flags: LCB_RT | LCB_WRITE,
+      wait: () => this.sleepUntil(state, () => this.readers.length === 0),
+      take: () => this.noteTaken(place),
+    });
   }
 
   protected endWrite(): void {

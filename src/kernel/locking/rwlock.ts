@@ -6,7 +6,7 @@ import { mightSleep } from '../sched/debug.js';
 import { type Flow, point } from '../sched/flow.js';
 import { inInterrupt } from '../sched/preempt.js';
 import type { LockEnv } from './env.js';
-import { Lock, type LockOptions } from './lock.js';
+import { LCB_READ, LCB_SPIN, LCB_WRITE, Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
 import { READ_NONE, READ_RECURSIVE, READ_SHARED, TRYLOCK } from './lock-flags.js';
 import { enterRtSection, leaveRcu } from './rt-spinlock.js';
@@ -72,8 +72,8 @@ export class SpinningRwLock extends Lock implements RwLockOps {
     sched.preemptDisable(place);
     const passes = env.recursiveReaders || inInterrupt(sched.here);
     env.lockdep.acquire(this, place, passes ? READ_RECURSIVE : READ_SHARED);
-    if (this.owner !== undefined || (this.queue.length > 0 && !passes)) yield* this.spin(false, passes);
-    this.addReader(place);
+    if (this.owner === undefined && (this.queue.length === 0 || passes)) this.addReader(place);
+    else yield* this.contend(place, false, passes);
   }
 
   readTryLock(place: string): boolean {
@@ -98,8 +98,8 @@ export class SpinningRwLock extends Lock implements RwLockOps {
     if (sched.interleaved) yield BEFORE;
     sched.preemptDisable(place);
     env.lockdep.acquire(this, place, READ_NONE);
-    if (this.locked || this.queue.length > 0) yield* this.spin(true, false);
-    this.take(this.me, place);
+    if (!this.locked && this.queue.length === 0) this.take(this.me, place);
+    else yield* this.contend(place, true, false);
   }
 
   writeTryLock(place: string): boolean {
@@ -158,21 +158,28 @@ export class SpinningRwLock extends Lock implements RwLockOps {
     yield* this.env.bh.enable();
   }
 
-  private *spin(write: boolean, passes: boolean): Flow<void> {
-    const { graph, sched } = this.env;
+  private *contend(place: string, write: boolean, passes: boolean): Flow<void> {
     const me: Spinner = { agent: this.me, write };
     if (passes) this.queue.unshift(me);
     else this.queue.push(me);
-    this.note('contended');
-    graph.begin(me.agent, this);
+    yield* this.slowPath(me.agent, {
+      fn: write ? 'queued_write_lock_slowpath' : 'queued_read_lock_slowpath',
+      flags: LCB_SPIN | (write ? LCB_WRITE : LCB_READ),
+      wait: () => this.spin(me, passes),
+      take: () => {
+        this.queue.splice(this.queue.indexOf(me), 1);
+        if (write) this.take(me.agent, place);
+        else this.addReader(place);
+      },
+    });
+  }
+
+  private *spin(me: Spinner, passes: boolean): Flow<void> {
     const until = (): boolean => {
-      const free = write ? !this.locked : this.owner === undefined;
+      const free = me.write ? !this.locked : this.owner === undefined;
       return free && (passes || this.queue[0] === me);
     };
     while (!until()) yield { kind: 'spin', until, on: this };
-    graph.end(me.agent);
-    this.queue.splice(this.queue.indexOf(me), 1);
-    sched.charge(sched.costs.lockHandover);
   }
 
   private addReader(place: string): void {

@@ -8,7 +8,7 @@ import { type Flow, point } from '../sched/flow.js';
 import { schedule } from '../sched/sleep.js';
 import type { Task } from '../sched/task.js';
 import type { LockEnv } from './env.js';
-import { Lock, type LockOptions } from './lock.js';
+import { LCB_READ, LCB_WRITE, Lock, type LockOptions } from './lock.js';
 import { type LockKey, WaitType } from './lock-class.js';
 import { READ_NONE, READ_SHARED, TRYLOCK } from './lock-flags.js';
 import { RwBase } from './rwbase.js';
@@ -67,7 +67,7 @@ export class FairRwSem extends Lock implements RwSemOps {
   *downRead(place: string): Flow<void> {
     yield* this.before(place, READ_SHARED, READ_AT);
     if (this.owner === undefined && this.waiters.length === 0) this.readers.push(this.sched.current);
-    else yield* this.wait(false);
+    else yield* this.contend(false);
     this.noteTaken(place);
   }
 
@@ -86,7 +86,7 @@ export class FairRwSem extends Lock implements RwSemOps {
 
   *downWrite(place: string): Flow<void> {
     yield* this.before(place, READ_NONE, WRITE_AT);
-    if (this.locked || this.waiters.length > 0) yield* this.wait(true);
+    if (this.locked || this.waiters.length > 0) yield* this.contend(true);
     else this.owner = this.sched.current;
     this.noteTaken(place);
   }
@@ -136,20 +136,26 @@ export class FairRwSem extends Lock implements RwSemOps {
     if (this.readers.length === 0) this.grant();
   }
 
-  private *wait(write: boolean): Flow<void> {
-    const { sched, graph } = this.env;
-    const { current } = sched;
+  private *contend(write: boolean): Flow<void> {
+    const { current } = this.sched;
     const waiter: Waiter = { task: current, write, granted: false };
     this.waiters.push(waiter);
-    this.note('contended');
-    graph.begin(current, this);
+    yield* this.slowPath(current, {
+      fn: write ? 'rwsem_down_write_slowpath' : 'rwsem_down_read_slowpath',
+      flags: write ? LCB_WRITE : LCB_READ,
+      wait: () => this.wait(waiter),
+      take: () => {
+        current.state = 'running';
+      },
+    });
+  }
+
+  /** Whoever releases the semaphore gives it to those whom it lets in. */
+  private *wait(waiter: Waiter): Flow<void> {
     while (!waiter.granted) {
-      current.state = 'sleeping';
-      yield* schedule(sched, this);
+      waiter.task.state = 'sleeping';
+      yield* schedule(this.sched, this);
     }
-    current.state = 'running';
-    graph.end(current);
-    sched.charge(sched.costs.lockHandover);
   }
 
   /** Lets in the first waiter, and with a reader all other readers. */

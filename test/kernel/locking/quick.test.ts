@@ -47,7 +47,6 @@ function run(profile: string, interleaved: boolean, seed: number): unknown {
 
 describe('the quick way and the flows', () => {
   test.each(['5.7', '5.7-rt', '5.15', '6.1', '6.18', '6.18-rt'])('%s', (profile) => {
-    for (let seed = 1; seed <= 6; seed++)
-      expect(run(profile, false, seed)).toEqual(run(profile, true, seed));
+    for (let seed = 1; seed <= 6; seed++) expect(run(profile, false, seed)).toEqual(run(profile, true, seed));
   });
 });

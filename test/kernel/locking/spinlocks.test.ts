@@ -121,6 +121,46 @@ describe('raw_spinlock', () => {
     expect(deadlock(bench, () => executor.settle())).toHaveLength(4);
   });
 
+  test('probes of lock functions, and the tracepoints of contention', () => {
+    const bench = new Bench({ interleaved: true });
+    const { sched, executor, locks, log } = bench;
+    const lock = locks.raw('&l');
+    const names = [
+      '_raw_spin_lock_irqsave',
+      '_raw_spin_unlock_irqrestore',
+      'native_queued_spin_lock_slowpath',
+      'lock:contention_begin',
+      'lock:contention_end',
+    ];
+    for (const name of names) {
+      sched.probes.point(name).attach('entry', function* (args) {
+        log.push([sched.current.pid, name, ...args.slice(1)].join(' '));
+        yield HERE;
+        sched.charge(50);
+      });
+    }
+    bench.rest();
+    for (const pid of [2, 3]) {
+      bench.spawn(pid, pid - 2, function* () {
+        const flags = yield* lock.lockIrqsave('test');
+        sched.charge(4_000);
+        yield HERE;
+        expect(lock.owner).toBe(sched.current);
+        lock.unlockIrqrestore(flags);
+      });
+    }
+    executor.settle();
+    const of = (pid: number): string[] => log.filter((line) => line.startsWith(String(pid)));
+    expect(of(2)).toEqual(['2 _raw_spin_lock_irqsave', '2 _raw_spin_unlock_irqrestore']);
+    expect(of(3)).toEqual([
+      '3 _raw_spin_lock_irqsave',
+      '3 native_queued_spin_lock_slowpath',
+      '3 lock:contention_begin 1',
+      '3 lock:contention_end 0',
+      '3 _raw_spin_unlock_irqrestore',
+    ]);
+  });
+
   test('an unlock that nobody locked', () => {
     const bench = new Bench({ lockdep: 'once' });
     bench.locks.raw('&l').unlock();
