@@ -74,3 +74,15 @@ test('two that wait for each other: one is told', () => {
   expect(results.length).toBe(4);
   expect([kernel.memory.i32[a >> 2], kernel.memory.i32[b >> 2]]).toEqual([0, 0]);
 });
+
+test('callbacks may wait, too', () => {
+  const kernel = new Kernel({ cpus: 2, interleaved: true });
+  const from = makeMap(kernel, 'array');
+  const to = makeMap(kernel, 'hash');
+  const callback = `callback:\nr3 = *(u32 *)(r2 + 0)\n*(u32 *)(r10 - 4) = r3\n*(u64 *)(r10 - 16) = r3\nr1 = map[fd:1]\nr2 = r10\nr2 += -4\nr3 = r10\nr3 += -16\nr4 = 0\ncall bpf_map_update_elem\nr0 = 0\nexit`;
+  const asm = `r1 = map[fd:0]\nr2 = subprog[callback]\nr3 = 0\nr4 = 0\ncall bpf_for_each_map_elem\nexit\n${callback}`;
+  const prog = load(kernel, 'raw_tracepoint', asm, { maps: [from, to] });
+  const result = kernel.executor.drive(runProgFlow(kernel, prog, {}));
+  expect(result.r0).toBe(4n);
+  expect([...kernel.bpf.mapEntries(to)].length).toBe(4);
+});

@@ -19,10 +19,11 @@ import {
 } from './table.js';
 
 /** BPF_RB_NO_WAKEUP and BPF_RB_FORCE_WAKEUP. */
-const DRAIN_FLAGS = 3;
+export const DRAIN_FLAGS = 3;
+const NO_WAKEUP = 1;
 const FORCE_WAKEUP = 2;
 /** BPF_MAX_USER_RINGBUF_SAMPLES. */
-const MAX_USER_SAMPLES = 128 * 1024;
+export const MAX_USER_SAMPLES = 128 * 1024;
 
 export function dynptrHelpers(kernel: Machine): HelperTable {
   const high = addressHigh(kernel);
@@ -118,7 +119,12 @@ function drain(kernel: Machine, call: HelperCall): number {
     }
     return samples;
   } finally {
-    map.endDrain((flags & FORCE_WAKEUP) !== 0 || ((flags & 1) === 0 && samples > 0));
+    map.endDrain(drainWakes(flags, samples));
     kernel.memory.free(room);
   }
+}
+
+/** Whether user space is woken once a program has drained. */
+export function drainWakes(flags: number, samples: number): boolean {
+  return (flags & FORCE_WAKEUP) !== 0 || ((flags & NO_WAKEUP) === 0 && samples > 0);
 }

@@ -9,6 +9,7 @@ import type { Machine } from '../../machine.js';
 import { kfuncResolver } from '../kfuncs/index.js';
 import type { HelperSets } from '../prog-load.js';
 import { baseHelpers } from './base.js';
+import { callbackFlowHelpers } from './callback-flow.js';
 import { cgroupHelpers } from './cgroup.js';
 import { dynptrHelpers } from './dynptr.js';
 import { kptrHelpers, lockFlowHelpers } from './kptr.js';
@@ -87,7 +88,9 @@ export function helperResolver(kernel: Machine, maps: () => MapCommands): Helper
     ...msgHelpers(kernel),
     ...lircHelpers(kernel),
     ...syscallHelpers(kernel, maps),
-    ...(kernel.sched.interleaved ? { ...mapFlowHelpers(kernel), ...lockFlowHelpers(kernel) } : {}),
+    ...(kernel.sched.interleaved
+      ? { ...mapFlowHelpers(kernel), ...lockFlowHelpers(kernel), ...callbackFlowHelpers(kernel) }
+      : {}),
   };
   const made = new Map<ProgType, HelperTable>();
   const tableOf = (type: ProgType): HelperTable => {
