@@ -19,6 +19,8 @@ export interface AllocRequest {
 export type FailureRule = (request: AllocRequest) => boolean;
 
 export class MmEnv {
+  /** Some allocation may be made to fail: plain fast paths have to ask. */
+  failing = false;
   private readonly rules = new Set<FailureRule>();
 
   constructor(
@@ -26,16 +28,13 @@ export class MmEnv {
     readonly locks: Locks,
   ) {}
 
-  /** Some allocation may be made to fail: plain fast paths have to ask. */
-  get failing(): boolean {
-    return this.rules.size > 0;
-  }
-
   /** Makes allocations fail that a rule names (CONFIG_FAULT_INJECTION); call the result to end that. */
   inject(rule: FailureRule): () => void {
     this.rules.add(rule);
+    this.failing = true;
     return () => {
       this.rules.delete(rule);
+      this.failing = this.rules.size > 0;
     };
   }
 

@@ -8,9 +8,10 @@ import type { LocalLock } from '../locking/local-lock.js';
 import { LockKey } from '../locking/lock-class.js';
 import type { SpinLockOps } from '../locking/raw-spinlock.js';
 import { type Flow, point } from '../sched/flow.js';
-import { inNmi } from '../sched/preempt.js';
+import { NMI_OFFSET } from '../sched/preempt.js';
 import { inFunction, type ProbePoint } from '../trace/probes.js';
 import type { MmEnv } from './env.js';
+import { GFP } from './gfp.js';
 import { PAGE_SIZE, type PageAllocator } from './page-alloc.js';
 
 /** Empty slabs that the node keeps (MIN_PARTIAL), and partial ones that a CPU keeps. */
@@ -101,15 +102,14 @@ export class KmemCache {
   allocNow(gfp: number): number {
     const { env } = this;
     const { sched } = env;
-    if (sched.quiet && !sched.rt && !env.failing) {
-      const object = this.cpus[sched.here.id]!.freelist.pop();
-      if (object !== undefined) {
-        env.mightAlloc(gfp);
-        sched.clock.nanos += sched.costs.slab;
-        return this.give(object);
-      }
-    } else if (sched.quiet && !env.failing) return this.allocRtNow(gfp);
-    return env.locks.executor.drive(this.alloc(gfp));
+    const { here } = sched;
+    if (!sched.quiet || env.failing) return env.locks.executor.drive(this.alloc(gfp));
+    if (sched.rt) return this.allocRtNow(gfp);
+    const object = this.cpus[here.id]!.freelist.pop();
+    if (object === undefined) return env.locks.executor.drive(this.alloc(gfp));
+    if ((gfp & GFP.directReclaim) !== 0 || here.preemptCount >= NMI_OFFSET) env.mightAlloc(gfp);
+    sched.clock.nanos += sched.costs.slab;
+    return this.give(object);
   }
 
   private allocRtNow(gfp: number): number {
@@ -258,7 +258,7 @@ export class KmemCache {
     const { sched } = env;
     const cpu = this.cpus[sched.here.id]!;
     const own = cpu.slabIndex === (object - 1) >> this.shift && this.given[object] === 1;
-    if (!own || !sched.quiet || inNmi(sched.here)) {
+    if (!own || !sched.quiet || sched.here.preemptCount >= NMI_OFFSET) {
       env.locks.executor.drive(this.free(object));
       return;
     }
