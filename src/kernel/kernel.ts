@@ -60,6 +60,8 @@ export interface ArrivalOptions {
   readonly cpu?: number;
   /** Nanoseconds since boot; default at once. */
   readonly atNs?: number;
+  /** Told when it is `atNs`, and what became of the frame. */
+  readonly arrived?: () => void;
   readonly done?: (result: PacketResult) => void;
 }
 
@@ -239,10 +241,10 @@ export class Kernel extends Machine {
 
   /** A frame arrives, now or at a simulated time; nobody waits for what becomes of it. */
   packetArrives(frame: Uint8Array, options: ArrivalOptions): void {
-    const { device = 'eth0', cpu = this.sched.here.id, done = () => {}, atNs } = options;
-    const netDevice = this.netDevices.get(device);
-    if (atNs === undefined) this.rx.arrive(cpu, netDevice, frame, done);
-    else this.rx.arriveAt(atNs, cpu, netDevice, frame, done);
+    const { cpu = this.sched.here.id, done = () => {}, arrived = () => {}, atNs } = options;
+    const device = this.netDevices.get(options.device ?? 'eth0');
+    if (atNs === undefined) this.rx.arrive(cpu, device, frame, done);
+    else this.rx.arriveAt(atNs, cpu, { device, frame, done }, arrived);
   }
 
   /** A frame is sent. */

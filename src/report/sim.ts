@@ -87,8 +87,9 @@ function latencyLines({ latency }: SimReport): string[] {
   ];
 }
 
-function summary({ splats, deadlock }: SimReport): string {
+function summary({ splats, deadlock, stopped }: SimReport): string {
   const reports =
     splats.length === 0 ? 'no report' : `${splats.length} report${splats.length > 1 ? 's' : ''}`;
+  if (stopped !== undefined) return `${reports}; stopped: ${stopped}`;
   return deadlock === undefined ? reports : `${reports}; ended in a deadlock`;
 }

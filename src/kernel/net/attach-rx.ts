@@ -14,7 +14,7 @@ import type { NetDevice, NetDevices, PacketResult } from './attach-device.js';
 const WEIGHT = 64;
 const CALLS = ['net_rx_action', '__napi_poll', '__netif_receive_skb_core'];
 
-interface Arrival {
+export interface Arrival {
   readonly device: NetDevice;
   readonly frame: Uint8Array;
   readonly done: (result: PacketResult) => void;
@@ -45,16 +45,11 @@ export class NetRx {
     this.line(cpu).raise();
   }
 
-  /** The same at a simulated time. */
-  arriveAt(
-    timeNs: number,
-    cpu: number,
-    device: NetDevice,
-    frame: Uint8Array,
-    done: (result: PacketResult) => void,
-  ): void {
+  /** The same at a simulated time; `arrived` is told when it is that time. */
+  arriveAt(timeNs: number, cpu: number, arrival: Arrival, arrived: () => void): void {
     this.line(cpu).raiseAt(timeNs, () => {
-      this.backlog[cpu]!.push({ device, frame, done });
+      this.backlog[cpu]!.push(arrival);
+      arrived();
     });
   }
 

@@ -67,6 +67,14 @@ export type ActionSpec =
       readonly flags: number;
     }
   | { readonly kind: 'mapDelete' | 'mapLookup'; readonly map: string; readonly key: Data }
+  | {
+      readonly kind: 'mapBatch';
+      readonly map: string;
+      readonly count: number;
+      /** Takes the elements out as well. */
+      readonly remove: boolean;
+    }
+  | { readonly kind: 'setAffinity'; readonly task: string; readonly cpus: readonly number[] }
   | { readonly kind: 'spend'; readonly ns: number }
   | { readonly kind: 'sleep'; readonly ns: number };
 
@@ -93,6 +101,8 @@ const KINDS: readonly ActionSpec['kind'][] = [
   'mapUpdate',
   'mapDelete',
   'mapLookup',
+  'mapBatch',
+  'setAffinity',
   'spend',
   'sleep',
 ];
@@ -105,6 +115,8 @@ const DEVICE = 'eth0';
 const MAX_NS = 3_600_000_000_000;
 const MAX_DEPTH = 8;
 const MAX_RUNS = 1_000_000;
+const MAX_BATCH = 1_000_000;
+const MAX_CPU = 63;
 
 interface Context {
   readonly readFile: (name: string) => Uint8Array;
@@ -204,6 +216,20 @@ const READERS: { readonly [K in ActionSpec['kind']]: (item: Reader, context: Con
     kind: 'mapLookup',
     map: item.get('map').text(),
     key: readData(item.get('key')),
+  }),
+  mapBatch: (item) => ({
+    kind: 'mapBatch',
+    map: item.get('map').text(),
+    count: item.get('count').integer(1, MAX_BATCH),
+    remove: item.maybe('remove')?.boolean() ?? false,
+  }),
+  setAffinity: (item) => ({
+    kind: 'setAffinity',
+    task: item.get('task').text(),
+    cpus: item
+      .get('cpus')
+      .items()
+      .map((cpu) => cpu.integer(0, MAX_CPU)),
   }),
   spend: (item) => ({ kind: 'spend', ns: item.get('ns').integer(1, MAX_NS) }),
   sleep: (item) => ({ kind: 'sleep', ns: item.get('ns').integer(1, MAX_NS) }),

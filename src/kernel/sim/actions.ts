@@ -4,11 +4,13 @@ import type { BpfMap } from '../bpf/map.js';
 import type { BpfProg } from '../bpf/prog.js';
 import { ScenarioError } from '../errors.js';
 import type { PerfEvent, PerfSample } from '../events/perf-event.js';
-import type { Kernel } from '../kernel.js';
+import type { ArrivalOptions, Kernel } from '../kernel.js';
 import { bytesOf, type LoadedObject } from '../loaded-object.js';
 import type { PacketResult } from '../net/attach-device.js';
+import { setAffinityFlow } from '../sched/affinity.js';
 import type { Flow } from '../sched/flow.js';
 import { waitable } from '../sched/sched.js';
+import type { Task } from '../sched/task.js';
 import type { ProbeArg } from '../trace/probes.js';
 import type { ActionSpec } from './action-spec.js';
 
@@ -18,6 +20,9 @@ const SAMPLE = waitable('a perf sample');
 export type ActionResult = string | number;
 
 export class Actions {
+  /** Tasks of the scenario by name. */
+  readonly tasks = new Map<string, Task>();
+
   constructor(
     private readonly kernel: Kernel,
     private readonly loaded: LoadedObject<Kernel>,
@@ -39,6 +44,13 @@ export class Actions {
     if (there) return this.loaded.map(name);
     const names = this.loaded.object.maps.map((map) => map.name).join(', ');
     throw new ScenarioError('SCENARIO_NAME', `${path}: the object has no map "${name}"; it has: ${names}`);
+  }
+
+  /** A task of the scenario. */
+  private task(name: string, path: string): Task {
+    const task = this.tasks.get(name);
+    if (task !== undefined) return task;
+    throw new ScenarioError('SCENARIO_NAME', `${path}: there is no task "${name}" that does anything`);
   }
 
   /** Looks at what names there are before anything happens. */
@@ -125,6 +137,17 @@ export class Actions {
         const value = yield* bpf.mapLookupFlow(map, bytesOf(action.key, map.keySize));
         return typeof value === 'number' ? value : hexText(value);
       }
+      case 'mapBatch': {
+        const map = this.map(action.map, path);
+        const read = action.remove
+          ? bpf.mapLookupAndDeleteBatchFlow(map, undefined, action.count)
+          : bpf.mapLookupBatchFlow(map, undefined, action.count);
+        const { errno, count } = yield* read;
+        return count > 0 ? `${count} elements` : errno;
+      }
+      case 'setAffinity':
+        yield* setAffinityFlow(sched, this.task(action.task, path), action.cpus);
+        return 'moved';
       case 'spend':
         sched.charge(action.ns);
         return 'spent';
@@ -141,11 +164,7 @@ export class Actions {
   }
 
   /** A frame reaches a device, now or at a simulated time. */
-  arrive(
-    where: { readonly device: string; readonly cpu: number; readonly atNs?: number },
-    frame: Uint8Array,
-    done: (result: string) => void,
-  ): void {
+  arrive(where: Omit<ArrivalOptions, 'done'>, frame: Uint8Array, done: (result: string) => void): void {
     this.kernel.packetArrives(frame, { ...where, done: (result) => done(packetText(result)) });
   }
 

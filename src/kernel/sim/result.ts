@@ -48,6 +48,8 @@ export interface SimResult {
   readonly splats: readonly Splat[];
   /** Who waits for whom, where the simulation ended in that. */
   readonly deadlock?: string;
+  /** Why it was stopped otherwise: it took too many steps, the kernel panicked. */
+  readonly stopped?: string;
   readonly latency: LatencyReport;
   /** Simulated nanoseconds that it took. */
   readonly timeNs: number;
@@ -56,12 +58,15 @@ export interface SimResult {
   readonly output: readonly OutputRecord[];
 }
 
+/** How a simulation ended that did not end by itself. */
+export type SimEnd = Pick<SimResult, 'deadlock' | 'stopped'>;
+
 /** What the kernel has to say at the end. */
 export function gather(
   kernel: Kernel,
   loaded: LoadedObject<Kernel>,
   events: readonly EventResult[],
-  head: Pick<SimResult, 'seed' | 'timeNs' | 'deadlock'>,
+  head: Pick<SimResult, 'seed' | 'timeNs'> & SimEnd,
 ): SimResult {
   return {
     profile: kernel.profile.name,
@@ -80,6 +85,6 @@ export function gather(
 }
 
 /** Whether anything went wrong. */
-export function failed({ splats, deadlock }: SimResult): boolean {
-  return splats.length > 0 || deadlock !== undefined;
+export function failed({ splats, deadlock, stopped }: SimResult): boolean {
+  return splats.length > 0 || deadlock !== undefined || stopped !== undefined;
 }

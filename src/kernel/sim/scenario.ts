@@ -232,6 +232,9 @@ function readEvent(item: Reader, { cpus, tasks, readFile }: EventContext): Event
     every: item.maybe('every')?.integer(0, MAX_TIME_NS) ?? 0,
     path: item.path,
   };
+  if (spec.at + spec.repeat * spec.every > MAX_TIME_NS) {
+    item.fail('VALUE', `the last repetition comes more than ${MAX_TIME_NS} ns from the start`);
+  }
   const action = readAction(item, readFile, readData);
   item.end();
   return { ...spec, action };

@@ -15,7 +15,7 @@ import type { Flow } from '../sched/flow.js';
 import type { Task } from '../sched/task.js';
 import type { ActionSpec } from './action-spec.js';
 import { Actions, sampleOf } from './actions.js';
-import { type EventResult, gather, type SimResult } from './result.js';
+import { type EventResult, gather, type SimEnd, type SimResult } from './result.js';
 import type { EventSpec, Scenario } from './scenario.js';
 
 export interface SimulateOptions {
@@ -52,8 +52,8 @@ export function simulate(
 export interface Prepared {
   readonly kernel: Kernel;
   readonly loaded: LoadedObject<Kernel>;
-  /** What has come of it so far; `deadlock`: how it ended, where it did in one. */
-  finish(deadlock?: string): SimResult;
+  /** What has come of it so far, and how it ended where that was not by itself. */
+  finish(end?: SimEnd): SimResult;
 }
 
 /** The same as `simulate`, up to where things begin to happen. */
@@ -93,10 +93,10 @@ class Simulation implements Prepared {
     this.plan();
   }
 
-  finish(deadlock?: string): SimResult {
+  finish(end: SimEnd = {}): SimResult {
     const { kernel, scenario, loaded } = this;
     const timeNs = Math.max(...kernel.sched.cpus.map((cpu) => cpu.timeNs), kernel.clock.nanos) - this.startNs;
-    const head = { seed: scenario.seed, timeNs, ...(deadlock !== undefined && { deadlock }) };
+    const head = { seed: scenario.seed, timeNs, ...end };
     return gather(kernel, loaded, this.results, head);
   }
 
@@ -159,6 +159,7 @@ class Simulation implements Prepared {
     const attr = { tgid: pid, uid: 0, gid: 0, comm: name, ...own, pid };
     const task: Task = kernel.sched.spawn(attr, () => this.perform(events));
     if (spec === undefined) return;
+    this.actions.tasks.set(name, task);
     for (const [i, filter] of spec.seccomp.entries()) {
       within(`tasks.${name}.seccomp[${i}]`, () => kernel.seccomp(task, filter));
     }
@@ -185,44 +186,46 @@ class Simulation implements Prepared {
     }
   }
 
-  /** Frames and samples that no task causes: hardware does. */
+  /** Frames and samples that no task causes: hardware does, one after the other. */
   private comesByItself(event: EventSpec): boolean {
-    const { action, repeat, every, path } = event;
-    if (action.kind !== 'packet' && action.kind !== 'perf') return false;
-    const cpu = event.cpu ?? 0;
-    for (let i = 0; i < repeat; i++) {
-      const atNs = this.startNs + event.at + i * every;
-      if (action.kind === 'perf') this.sample(atNs, action, cpu, path);
-      else this.frames(atNs, action, cpu, path);
-    }
+    const { action } = event;
+    if (action.kind === 'packet') {
+      if (action.frames.length > 0) this.frames(event, action, 0);
+    } else if (action.kind === 'perf') this.samples(event, action);
+    else return false;
     return true;
   }
 
-  private frames(
-    atNs: number,
-    action: Extract<ActionSpec, { kind: 'packet' }>,
-    cpu: number,
-    path: string,
-  ): void {
-    for (const { frame, afterNs } of action.frames) {
-      this.actions.arrive({ device: action.device, cpu, atNs: atNs + afterNs }, frame, (result) =>
-        this.note(path, 'packet', result),
-      );
-    }
+  /** The frames of a repetition, and, once they have begun, of the next. */
+  private frames(event: EventSpec, action: Extract<ActionSpec, { kind: 'packet' }>, round: number): void {
+    const { at, every, repeat, path, cpu = 0 } = event;
+    const { device, frames } = action;
+    const send = (i: number): void => {
+      const { frame, afterNs } = frames[i]!;
+      const arrived = (): void => {
+        if (i === 0 && round + 1 < repeat) this.frames(event, action, round + 1);
+        if (i + 1 < frames.length) send(i + 1);
+      };
+      const where = { device, cpu, atNs: this.startNs + at + round * every + afterNs, arrived };
+      this.actions.arrive(where, frame, (result) => this.note(path, 'packet', result));
+    };
+    send(0);
   }
 
-  private sample(
-    atNs: number,
-    action: Extract<ActionSpec, { kind: 'perf' }>,
-    cpu: number,
-    path: string,
-  ): void {
+  private samples(event: EventSpec, action: Extract<ActionSpec, { kind: 'perf' }>): void {
+    const { at, every, repeat, path, cpu = 0 } = event;
     const { perf } = this.kernel;
-    for (const event of this.actions.perfEvents(action, cpu, path)) {
-      if (event.via === 'inline') {
-        throw new ScenarioError('SCENARIO_VALUE', `${path}: ${event.attr.event} needs a task that causes it`);
+    for (const open of this.actions.perfEvents(action, cpu, path)) {
+      if (open.via === 'inline') {
+        throw new ScenarioError('SCENARIO_VALUE', `${path}: ${open.attr.event} needs a task that causes it`);
       }
-      perf.raiseAt(atNs, event, sampleOf(action), () => this.note(path, 'perf', 'overflowed'));
+      const overflow = (round: number): void => {
+        perf.raiseAt(this.startNs + at + round * every, open, sampleOf(action), () => {
+          this.note(path, 'perf', 'overflowed');
+          if (round + 1 < repeat) overflow(round + 1);
+        });
+      };
+      overflow(0);
     }
   }
 
@@ -233,15 +236,15 @@ class Simulation implements Prepared {
     this.results.push({ event, kind, timeNs, cpu: sched.here.id, comm: sched.current.comm, result });
   }
 
-  /** Lets it happen; a deadlock's account, where it ends in one. */
-  private settle(): string | undefined {
+  /** Lets it happen; how it ended where that was not by itself. */
+  private settle(): SimEnd {
     const { until } = this.scenario;
     try {
       this.kernel.executor.settle(until === undefined ? undefined : this.startNs + until);
-      return undefined;
+      return {};
     } catch (error) {
-      if (error instanceof SimulationError) return error.detail;
-      throw error;
+      if (!(error instanceof SimulationError)) throw error;
+      return error.code === 'SIM_DEADLOCK' ? { deadlock: error.detail } : { stopped: error.detail };
     }
   }
 }
