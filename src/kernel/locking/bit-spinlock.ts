@@ -35,7 +35,7 @@ export class BitSpinLock extends Lock {
   }
 
   tryLock(place: string): boolean {
-    if (this.owner !== undefined) return false;
+    if (this.owner !== undefined) return this.missed();
     this.sched.preemptDisable(place);
     this.take(this.me, place);
     return true;

@@ -73,6 +73,7 @@ export class BucketLocks {
       irqsBefore = this.guard(place);
       const at = this.counterOf(hash);
       const value = counters[at]!;
+      sched.touch(counters, true);
       // Where the task is only pinned, another one can come between the load and the store.
       if (sched.interleaved && preemptible(sched.here)) yield SPLIT;
       if (!this.count(counters, at, value, irqsBefore)) return -Errno.EBUSY;
@@ -116,7 +117,10 @@ export class BucketLocks {
       irqsBefore = this.quickIrqsBefore;
     } else {
       const number = this.slots[bucket]!;
-      if (sched.onTouch !== undefined) sched.touch(this.touchNames[bucket & (TOUCH_NAMES - 1)]!, true);
+      if (sched.onTouch !== undefined) {
+        sched.touch(this.touchNames[bucket & (TOUCH_NAMES - 1)]!, true);
+        if (counters !== undefined) sched.touch(counters, true);
+      }
       this.objects[number]!.unlock();
       this.disuse(bucket);
       irqsBefore = this.flags[number]!;

@@ -97,6 +97,12 @@ export abstract class Lock implements DepMap, Waitable, Contended {
     this.owner = undefined;
   }
 
+  /** An attempt found it taken: false. */
+  protected missed(): false {
+    this.sched.touch(this, false);
+    return false;
+  }
+
   /** Notes that whoever runs now has it. */
   protected take(owner: Agent, place: string): void {
     this.owner = owner;

@@ -70,7 +70,7 @@ export class FairMutex extends Lock implements MutexOps {
   }
 
   tryLock(place: string): boolean {
-    if (this.owner !== undefined) return false;
+    if (this.owner !== undefined) return this.missed();
     this.env.lockdep.acquire(this, place, TRYLOCK);
     this.take(this.sched.current, place);
     return true;

@@ -78,7 +78,7 @@ export class RawSpinLock extends Lock implements SpinLockOps {
     sched.preemptDisable(place);
     if (this.owner !== undefined) {
       sched.preemptEnable();
-      return false;
+      return this.missed();
     }
     this.env.lockdep.acquire(this, place, TRYLOCK);
     this.take(this.me, place);

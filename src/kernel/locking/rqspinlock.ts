@@ -127,7 +127,7 @@ export class RqSpinLock extends Lock {
   }
 
   tryLock(place: string): boolean {
-    if (!this.untouched) return false;
+    if (!this.untouched) return this.missed();
     this.sched.preemptDisable(place);
     this.states.of(this.sched.here.id).entries.push(this);
     this.take(this.me, place);

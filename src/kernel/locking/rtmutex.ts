@@ -60,7 +60,7 @@ export class RtMutex extends Lock {
   /** Takes the lock for the current task where it is free and nobody more urgent waits for it. */
   tryTake(place: string): boolean {
     const { current } = this.sched;
-    if (this.owner !== undefined || !this.maySteal(current, 'sleeping')) return false;
+    if (this.owner !== undefined || !this.maySteal(current, 'sleeping')) return this.missed();
     this.take(current, place);
     this.inheritFromTop(current);
     return true;

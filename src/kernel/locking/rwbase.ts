@@ -28,7 +28,7 @@ export abstract class RwBase extends RtMutex {
   }
 
   protected tryRead(place: string): boolean {
-    if (this.claimed) return false;
+    if (this.claimed) return this.missed();
     this.addReader(place);
     return true;
   }

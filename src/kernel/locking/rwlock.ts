@@ -77,7 +77,7 @@ export class SpinningRwLock extends Lock implements RwLockOps {
   }
 
   readTryLock(place: string): boolean {
-    if (this.owner !== undefined) return false;
+    if (this.owner !== undefined) return this.missed();
     this.sched.preemptDisable(place);
     this.env.lockdep.acquire(this, place, READ_RECURSIVE + TRYLOCK);
     this.addReader(place);
@@ -103,7 +103,7 @@ export class SpinningRwLock extends Lock implements RwLockOps {
   }
 
   writeTryLock(place: string): boolean {
-    if (this.locked) return false;
+    if (this.locked) return this.missed();
     this.sched.preemptDisable(place);
     this.env.lockdep.acquire(this, place, TRYLOCK);
     this.take(this.me, place);

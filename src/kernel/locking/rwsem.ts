@@ -72,7 +72,7 @@ export class FairRwSem extends Lock implements RwSemOps {
   }
 
   downReadTrylock(place: string): boolean {
-    if (this.owner !== undefined || this.waiters.length > 0) return false;
+    if (this.owner !== undefined || this.waiters.length > 0) return this.missed();
     this.env.lockdep.acquire(this, place, READ_SHARED + TRYLOCK);
     this.readers.push(this.sched.current);
     this.noteTaken(place);
@@ -92,7 +92,7 @@ export class FairRwSem extends Lock implements RwSemOps {
   }
 
   downWriteTrylock(place: string): boolean {
-    if (this.locked || this.waiters.length > 0) return false;
+    if (this.locked || this.waiters.length > 0) return this.missed();
     this.env.lockdep.acquire(this, place, TRYLOCK);
     this.take(this.sched.current, place);
     return true;
