@@ -173,6 +173,25 @@ describe('what programs run in', () => {
     ]);
   });
 
+  test.each([
+    ['6.18', false],
+    ['6.18', true],
+    ['6.18-rt', true],
+  ])('events of other CPUs happen there (%s, interleaved: %s)', (profile, interleaved) => {
+    const kernel = kernelOf(profile, { interleaved });
+    const seen = observe(kernel);
+    kernel.attach(load(kernel, 'xdp', ASK), 'xdp:eth0');
+    kernel.attach(load(kernel, 'perf_event', ASK), 'perf_event:cpu-cycles@3');
+    kernel.attach(load(kernel, 'kprobe', ASK), 'kprobe:f');
+    kernel.packet(FRAME, { cpu: 2 });
+    kernel.perfSample(3);
+    kernel.callFunction('f', [], { cpu: 1 });
+    kernel.callFunction('f', [], { task: kernel.newTask({ comm: 'pinned', affinity: [3] }) });
+    expect(seen.map(({ cpu }) => cpu)).toEqual([2, 3, 1, 3]);
+    expect(seen.at(-1)?.comm).toBe('pinned');
+    expect([kernel.cpu, kernel.current.comm]).toEqual([0, 'bpflab']);
+  });
+
   test('an NMI finds what it interrupts below itself', () => {
     const kernel = kernelOf('6.18');
     const seen = observe(kernel);

@@ -195,6 +195,14 @@ describe('every program, end to end', () => {
   });
 });
 
+test('repetitions are made as they come', () => {
+  const packet = { hex: '00'.repeat(60) };
+  const events = [{ packet, repeat: 1_000_000, every: 1000 }];
+  const { result } = simulated('xdp_counter', { cpus: 1, until: 10_500, events });
+  expect(result.events.length).toBe(11);
+  expect(result.timeNs).toBeGreaterThanOrEqual(10_500);
+});
+
 describe('names that the object lacks', () => {
   test.each<[string, object, RegExp]>([
     [
