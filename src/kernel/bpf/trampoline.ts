@@ -14,7 +14,7 @@ import type { BpfProg } from './prog.js';
 import { thisCpuAdd } from './recursion.js';
 import { type EventStart, runProgFlow } from './run-prog.js';
 
-const SLEEPABLE_AT = 'kernel/bpf/trampoline.c __bpf_prog_enter_sleepable';
+const SLEEPABLE_AT = 'kernel/bpf/trampoline.c:979';
 
 /** `__bpf_prog_enter`, the program, `__bpf_prog_exit`: r0, or 0 where the guard keeps the program from running. */
 export function* runTrampolineProg(tracing: Tracing, prog: BpfProg, start: EventStart): Flow<bigint> {

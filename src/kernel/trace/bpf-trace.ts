@@ -20,7 +20,7 @@ import { KernelText } from './functions.js';
 /** Where `trace_call_bpf` and `__bpf_trace_run` ask cant_sleep: in 5.7, and in 6.12. */
 const CALL_AT = { short: 'kernel/trace/bpf_trace.c:86', long: 'kernel/trace/bpf_trace.c:114' } as const;
 const RUN_AT = { short: 'kernel/trace/bpf_trace.c:1894', long: 'kernel/trace/bpf_trace.c:2319' } as const;
-const FAULT_AT = 'kernel/trace/bpf_trace.c bpf_prog_run_array_uprobe';
+const FAULT_AT = 'include/linux/bpf.h:2195';
 
 /** Nested contexts that recursion guards tell apart: task, softirq, hardirq, NMI. */
 const LEVELS = 4;

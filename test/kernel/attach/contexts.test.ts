@@ -1,6 +1,7 @@
 /** What programs of each type run in: preemption, interrupts, pinning, on RT and not, by profile. */
 import { describe, expect, test } from '@jest/globals';
 import { AttachType } from '../../../src/abi/attach-types.js';
+import { ProgFlag } from '../../../src/abi/prog-flags.js';
 import type { Kernel } from '../../../src/kernel/kernel.js';
 import { ASK, kernelOf, type LoadAs, load, observe } from './support.js';
 
@@ -190,6 +191,20 @@ describe('what programs run in', () => {
     expect(seen.map(({ cpu }) => cpu)).toEqual([2, 3, 1, 3]);
     expect(seen.at(-1)?.comm).toBe('pinned');
     expect([kernel.cpu, kernel.current.comm]).toEqual([0, 'bpflab']);
+  });
+
+  test('a sleepable program wants a context in which it may sleep', () => {
+    const kernel = kernelOf('6.18');
+    const as = { attachType: AttachType.lsm_mac, progFlags: ProgFlag.BPF_F_SLEEPABLE };
+    kernel.attach(load(kernel, 'lsm', 'r0 = 0\nexit', as), 'lsm:file_open');
+    kernel.lsm('file_open');
+    expect(kernel.splats).toEqual([]);
+    kernel.sched.preemptDisable('test');
+    kernel.lsm('file_open');
+    kernel.sched.preemptEnable();
+    expect(kernel.splats.map(({ lines }) => lines[0])).toEqual([
+      'BUG: sleeping function called from invalid context at kernel/bpf/trampoline.c:979',
+    ]);
   });
 
   test('an NMI finds what it interrupts below itself', () => {
