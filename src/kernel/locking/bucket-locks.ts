@@ -22,6 +22,8 @@ export interface BucketLockOptions {
   readonly kind: MapLockKind;
   /** Makes one more lock object. */
   readonly make: () => MapLock;
+  /** Called when the map is gone. */
+  readonly freed?: () => void;
 }
 
 export class BucketLocks {
@@ -33,7 +35,7 @@ export class BucketLocks {
   /** Lock objects by number, and for how many they are in use; number 0 is none. */
   private readonly objects: (MapLock | undefined)[] = [undefined];
   private readonly users: number[] = [0];
-  private readonly free: number[] = [];
+  private readonly unused: number[] = [];
   /** Whether interrupts were off before `map_locked`, by lock object. */
   private readonly flags: boolean[] = [false];
   /** Buckets by which an explorer tells steps apart that have nothing to do with each other. */
@@ -43,6 +45,7 @@ export class BucketLocks {
   private quick: MapLock;
   private quickBucket = -1;
   private quickIrqsBefore = false;
+  private readonly freed: (() => void) | undefined;
   /** `map_locked`, by CPU and index; undefined in kernels that have none. */
   private readonly counters: Int32Array | undefined;
   private readonly counterMask: number;
@@ -53,6 +56,7 @@ export class BucketLocks {
     this.kind = options.kind;
     this.make = options.make;
     this.quick = options.make();
+    this.freed = options.freed;
     this.mask = options.buckets - 1;
     this.slots = new Int32Array(options.buckets);
     const counted = profile.bucketLock === 'union+mapLocked' || profile.bucketLock === 'raw+mapLocked';
@@ -130,6 +134,11 @@ export class BucketLocks {
     this.unguard(irqsBefore);
   }
 
+  /** The map is gone, and with it the lock class that it may have had for itself. */
+  free(): void {
+    this.freed?.();
+  }
+
   /** Whether somebody has the lock of a hash's bucket. */
   isLocked(hash: number): boolean {
     const bucket = hash & this.mask;
@@ -141,7 +150,7 @@ export class BucketLocks {
     if (bucket === this.quickBucket) this.settleQuick();
     let number = this.slots[bucket]!;
     if (number === 0) {
-      number = this.free.pop() ?? this.objects.push(this.make()) - 1;
+      number = this.unused.pop() ?? this.objects.push(this.make()) - 1;
       this.slots[bucket] = number;
       this.users[number] = 0;
     }
@@ -163,7 +172,7 @@ export class BucketLocks {
     const number = this.slots[bucket]!;
     if (--this.users[number]! > 0) return;
     this.slots[bucket] = 0;
-    this.free.push(number);
+    this.unused.push(number);
   }
 
   private counterOf(hash: number): number {

@@ -2,6 +2,7 @@
 
 import type { Executor } from '../sched/executor.js';
 import type { Sched } from '../sched/sched.js';
+import type { Task } from '../sched/task.js';
 import type { ProbePoint } from '../trace/probes.js';
 import { BitSpinLock } from './bit-spinlock.js';
 import { BucketLocks } from './bucket-locks.js';
@@ -15,6 +16,7 @@ import { FairMutex, type MutexOps, RtSleepingMutex } from './mutex.js';
 import { RawSpinLock, type SpinLockOps } from './raw-spinlock.js';
 import { RqSpinLock, RqStates } from './rqspinlock.js';
 import { RtSpinLock } from './rt-spinlock.js';
+import { RtMutex } from './rtmutex.js';
 import { RtRwLock, type RwLockOps, SpinningRwLock } from './rwlock.js';
 import { FairRwSem, RtRwSem, type RwSemOps } from './rwsem.js';
 import { SeqCount } from './seqcount.js';
@@ -44,6 +46,11 @@ export class Locks implements LockEnv {
 
   fn(name: string): ProbePoint {
     return this.sched.probes.point(name);
+  }
+
+  /** rt_mutex_adjust_pi: whoever changes a task's own priority (`normalPrio`) says so here. */
+  adjustPi(task: Task): void {
+    RtMutex.reprioritize(task, this.sched);
   }
 
   /** Something that lockdep sees as a lock and that is none, e.g. a read section of RCU. */
@@ -108,7 +115,10 @@ export class Locks implements LockEnv {
     const member = kind === 'spin' ? 'lock' : 'raw_lock';
     const key = perMapLockClass ? new LockKey('&htab->lockdep_key') : `&htab->buckets[i].${member}`;
     const make = (): MapLock => this.map(kind, key);
-    return new BucketLocks(this.sched, { buckets: options.buckets, kind, make });
+    const freed = (): void => {
+      if (key instanceof LockKey) this.lockdep.forget(key);
+    };
+    return new BucketLocks(this.sched, { buckets: options.buckets, kind, make, freed });
   }
 
   /** htab_use_raw_lock and what came before and after it. */

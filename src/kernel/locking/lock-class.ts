@@ -82,6 +82,14 @@ export class ChainNode {
     return this.children.get(key);
   }
 
+  /** Drops all sequences with a lock of a class. */
+  forget(cls: LockClass): void {
+    for (const [key, node] of this.children) {
+      if (node.cls === cls) this.children.delete(key);
+      else node.forget(cls);
+    }
+  }
+
   add(key: number, cls: LockClass): ChainNode {
     const node = new ChainNode(this, key, cls);
     this.children.set(key, node);

@@ -57,6 +57,8 @@ export class Lockdep {
   private readonly checks: LockdepChecks;
   private readonly rt: boolean;
   private ids = 0;
+  /** Classes made so far. */
+  private made = 0;
 
   constructor(
     private readonly sched: Sched,
@@ -89,8 +91,20 @@ export class Lockdep {
     return this.classAt(key, subclass, () => {
       const { profile } = this.sched;
       const [outer, inner] = [waitTypeIn(profile, waits.outer), waitTypeIn(profile, waits.inner)];
-      return new LockClass(key, subclass, this.classes.length + 1, outer, inner, waits.type ?? 'normal');
+      return new LockClass(key, subclass, ++this.made, outer, inner, waits.type ?? 'normal');
     });
+  }
+
+  /** lockdep_unregister_key: no lock with this key is left, e.g. because its map is gone. */
+  forget(key: LockKey): void {
+    for (const cls of this.byKey.get(key) ?? []) {
+      if (cls === undefined) continue;
+      for (const edge of cls.before) remove(edge.from.after, edge);
+      for (const edge of cls.after) remove(edge.to.before, edge);
+      remove(this.classes, cls);
+      this.root.forget(cls);
+    }
+    this.byKey.delete(key);
   }
 
   private classAt(key: LockKey, subclass: number, make: () => LockClass): LockClass {
@@ -112,7 +126,7 @@ export class Lockdep {
   nested(map: DepMap, subclass: number): LockClass {
     const { waitOuter, waitInner, type } = map.cls;
     return this.classAt(map.key, subclass, () => {
-      return new LockClass(map.key, subclass, this.classes.length + 1, waitOuter, waitInner, type);
+      return new LockClass(map.key, subclass, ++this.made, waitOuter, waitInner, type);
     });
   }
 
@@ -298,4 +312,9 @@ export class Lockdep {
     const ident = `${profile.name} Not tainted`;
     console.splat('lockdep', [title, ident, '-'.repeat(title.length), ...body, '', 'stack backtrace:']);
   }
+}
+
+function remove<T>(list: T[], item: T): void {
+  const at = list.indexOf(item);
+  if (at >= 0) list.splice(at, 1);
 }

@@ -4,6 +4,7 @@
  * (6.12); its internal `wait_lock` is not modelled, since nothing can come between the steps that it protects.
  */
 import { type Flow, point } from '../sched/flow.js';
+import type { Sched } from '../sched/sched.js';
 import { schedule } from '../sched/sleep.js';
 import { MAX_RT_PRIO, type Task, type TaskState } from '../sched/task.js';
 import { LCB_RT, Lock, type SlowPath } from './lock.js';
@@ -221,10 +222,10 @@ export class RtMutex extends Lock {
   }
 
   /** rt_mutex_adjust_pi: a task's own priority was changed from outside. */
-  static reprioritize(task: Task, sched: Lock['sched']): void {
+  static reprioritize(task: Task, sched: Sched): void {
     const { blockedOn, waiters } = piOf(task);
-    const top = waiters[0];
-    sched.setPrio(task, Math.min(task.normalPrio, top === undefined ? task.normalPrio : top.task.prio));
+    const lent = waiters[0]?.task.prio ?? task.normalPrio;
+    sched.setPrio(task, Math.min(task.normalPrio, lent));
     blockedOn?.lock.walk(task);
   }
 }

@@ -112,6 +112,17 @@ describe('bucket locks', () => {
     };
     expect([names('5.7'), names('5.15')]).toEqual([1, 2]);
   });
+
+  test('a map that is gone takes its class with it', () => {
+    const { locks } = new Bench({ profile: '6.18' });
+    for (let i = 0; i < 3; i++) {
+      const buckets = locks.buckets({ buckets: 1, prealloc: true });
+      buckets.lockNow(0, 'test');
+      buckets.unlock(0);
+      buckets.free();
+    }
+    expect(locks.lockdep.graph().classes).toEqual([]);
+  });
 });
 
 describe('map locks', () => {

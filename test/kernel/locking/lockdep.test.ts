@@ -336,6 +336,25 @@ describe('modes and data', () => {
     ]);
   });
 
+  test('a class whose locks are gone leaves the graph; a new one with its name starts anew', () => {
+    const bench = new Bench();
+    const { locks } = bench;
+    const a = locks.raw('a');
+    for (let i = 0; i < 3; i++) {
+      const key = bench.key('&htab->lockdep_key');
+      const lock = locks.raw(key);
+      // Alternately inside and around the other: an order that would be wrong for one class.
+      const [outer, inner] = i % 2 === 0 ? [a, lock] : [lock, a];
+      outer.lockNow('test');
+      touch(inner, 'test');
+      outer.unlock();
+      locks.lockdep.forget(key);
+    }
+    expect(bench.titles()).toEqual([]);
+    const { classes, edges } = locks.lockdep.graph();
+    expect([classes.map(({ name }) => name), edges]).toEqual([['a'], []]);
+  });
+
   test('the order graph', () => {
     const bench = new Bench();
     const { locks } = bench;

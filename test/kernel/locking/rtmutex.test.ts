@@ -158,6 +158,37 @@ describe('priority inheritance', () => {
     expect(log).toEqual(['deadline', 'fifo 60', 'fifo 10', 'fifo 10 again', 'nice 0', 'nice -10']);
   });
 
+  test('a waiter whose own priority is changed lends the new one', () => {
+    const bench = rt();
+    const { executor, locks } = bench;
+    const lock = locks.mutex('m');
+    const seen: number[] = [];
+    const owner: Task = bench.spawn(2, 0, function* () {
+      yield* lock.lock('owner');
+      yield* busy(bench, 10_000);
+      seen.push(owner.prio);
+      for (const prio of [prioOf(70), 120, prioOf(5)]) {
+        waiter.normalPrio = prio;
+        locks.adjustPi(waiter);
+        seen.push(owner.prio);
+      }
+      lock.unlock();
+      seen.push(owner.prio);
+    });
+    const waiter: Task = bench.spawn(
+      3,
+      1,
+      function* () {
+        yield* busy(bench, 2_000);
+        yield* lock.lock('waiter');
+        lock.unlock();
+      },
+      fifo(20),
+    );
+    executor.settle();
+    expect(seen).toEqual([prioOf(20), prioOf(70), 120, prioOf(5), 120]);
+  });
+
   test('without it, on a kernel that is not RT, a mutex lends nothing', () => {
     const bench = new Bench({ profile: '6.18', interleaved: true });
     bench.rest();
