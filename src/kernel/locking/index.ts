@@ -109,7 +109,7 @@ export class Locks implements LockEnv {
   }
 
   /** The bucket locks of a hash map. `buckets` is a power of two; `prealloc`: its elements are allocated in advance. */
-  buckets(options: { buckets: number; prealloc: boolean; name?: string }): BucketLocks {
+  buckets(options: { buckets: number; prealloc: boolean }): BucketLocks {
     const kind = this.bucketKind(options.prealloc);
     const { perMapLockClass } = this.sched.profile;
     const member = kind === 'spin' ? 'lock' : 'raw_lock';
