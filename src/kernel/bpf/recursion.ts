@@ -64,11 +64,18 @@ export class Instrumentation {
 
   /** `__this_cpu_inc_return(bpf_prog_active)`; the caller goes on only when it is 1, and decrements in any case. */
   inc(): Flow<number> {
-    return thisCpuAdd(this.sched, this.progActive, 1);
+    return this.add(1);
   }
 
   dec(): Flow<number> {
-    return thisCpuAdd(this.sched, this.progActive, -1);
+    return this.add(-1);
+  }
+
+  private *add(by: 1 | -1): Flow<number> {
+    const { sched } = this;
+    const value = yield* thisCpuAdd(sched, this.progActive, by);
+    if (sched.trace !== undefined) sched.note({ kind: 'count', name: 'bpf_prog_active', value });
+    return value;
   }
 
   /** bpf_disable_instrumentation: no tracing program that asks runs on this CPU until `enable`. */

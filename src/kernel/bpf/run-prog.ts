@@ -13,7 +13,9 @@ import type { XdpBuff } from '../net/xdp.js';
 import { cantMigrate, cantSleep } from '../sched/debug.js';
 import { type Flow, type Pause, point } from '../sched/flow.js';
 import type { Sched } from '../sched/sched.js';
+import { ProgArrayMap } from './fd-array.js';
 import { stateOf } from './helpers/state.js';
+import type { BpfMap } from './map.js';
 import { type BpfProg, sourcePlace } from './prog.js';
 import { pin, unpin } from './recursion.js';
 import type { RunContext } from './run-context.js';
@@ -155,13 +157,20 @@ function* runFlow(kernel: Machine, prog: BpfProg, start: EventStart): Flow<RunRe
   const { calls } = sched.here;
   calls.push(symbolOf(prog));
   const execution = engine.borrow();
+  if (sched.trace !== undefined) note(sched, prog, 'start');
   try {
     checkContext(sched);
     return yield* new ProgRun(kernel, start, execution).drive(prog);
   } finally {
+    if (sched.trace !== undefined) note(sched, prog, 'end');
     engine.giveBack(execution);
     calls.pop();
   }
+}
+
+function note(sched: Sched, { name }: BpfProg, phase: 'start' | 'end'): void {
+  const { preemptCount, current } = sched.here;
+  sched.note({ kind: 'prog', phase, name, pid: current.pid, preemptCount });
 }
 
 /** As stack traces name a program's code. */
@@ -181,6 +190,7 @@ export function runProgNow(kernel: Machine, prog: BpfProg, start: EventStart): b
   const { calls } = sched.here;
   calls.push(symbolOf(prog));
   const execution = engine.borrow();
+  if (sched.trace !== undefined) note(sched, prog, 'start');
   try {
     checkContext(sched);
     kernel.clock.publish();
@@ -202,6 +212,7 @@ export function runProgNow(kernel: Machine, prog: BpfProg, start: EventStart): b
     oops(kernel, prog, execution.fault!);
     return 0n;
   } finally {
+    if (sched.trace !== undefined) note(sched, prog, 'end');
     engine.giveBack(execution);
     calls.pop();
   }
@@ -212,6 +223,8 @@ class ProgRun {
   private readonly packet: RunPacket;
   private readonly run: RunContext;
   private charged = 0;
+  /** Maps whose values the program may reach, where somebody asks what a step uses. */
+  private shared: readonly BpfMap[] = [];
 
   constructor(
     private readonly kernel: Machine,
@@ -224,6 +237,7 @@ class ProgRun {
 
   *drive(prog: BpfProg): Flow<RunResult> {
     const { kernel, start, execution } = this;
+    if (kernel.sched.onTouch !== undefined) this.shared = sharedMaps(prog);
     execution.start(prog.program, { fuel: DEFAULT_RUN_FUEL, ...start });
     const steps = execution.drive(kernel.sched.interleaved ? kernel.insnQuantum : undefined);
     for (;;) {
@@ -237,6 +251,7 @@ class ProgRun {
   private step(steps: Generator<unknown, RunResult, unknown>): IteratorResult<unknown, RunResult> {
     const { kernel, execution } = this;
     const { net, callchain, sched, clock } = kernel;
+    for (const map of this.shared) sched.touch(map, true);
     const outer = swapPacket(net, this.packet);
     const stacks = { kernel: callchain.kernel, user: callchain.user };
     callchain.set(this.start.callchain);
@@ -255,6 +270,20 @@ class ProgRun {
       this.charged = instructions;
     }
   }
+}
+
+/** Maps that a program, and those that it may call, write or read by pointer; constants are nobody's business. */
+function sharedMaps(prog: BpfProg): BpfMap[] {
+  const progs = [prog];
+  const maps = new Set<BpfMap>();
+  for (const each of progs) {
+    for (const map of each.maps) {
+      if (!map.frozen) maps.add(map);
+      if (!(map instanceof ProgArrayMap)) continue;
+      for (const target of map.slots) if (target !== undefined && !progs.includes(target)) progs.push(target);
+    }
+  }
+  return [...maps];
 }
 
 /** Puts another packet in place, and gives the one that was there. */

@@ -239,8 +239,8 @@ describe('uprobes', () => {
     ]);
     expect(splat.stack).toEqual([
       'trace_call_bpf',
+      '__uprobe_perf_func',
       'uprobe_dispatcher',
-      'handler_chain',
       'uprobe_notify_resume',
     ]);
   });
