@@ -44,7 +44,7 @@ export class Uprobes {
     const { calls } = tracing.kernel.sched.here;
     const progs = (this.consumers.get(place) ?? []).filter((c) => c.exit === exit).map(({ prog }) => prog);
     if (progs.length === 0) return;
-    const names = ['uprobe_notify_resume', 'handler_chain', 'uprobe_dispatcher'];
+    const names = ['uprobe_notify_resume', 'uprobe_dispatcher', '__uprobe_perf_func'];
     calls.push(...names);
     const regs = memory.functionRegs(args, result, USER_TEXT, true);
     yield* tracing.uprobe(progs, tracing.start(regs.address, [USER_TEXT]));
