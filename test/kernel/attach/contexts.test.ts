@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { AttachType } from '../../../src/abi/attach-types.js';
 import { ProgFlag } from '../../../src/abi/prog-flags.js';
 import type { Kernel } from '../../../src/kernel/kernel.js';
+import { kernelProfile } from '../../../src/kernel/profile.js';
 import { ASK, kernelOf, type LoadAs, load, observe } from './support.js';
 
 const FRAME = new Uint8Array(64);
@@ -191,6 +192,15 @@ describe('what programs run in', () => {
     expect(seen.map(({ cpu }) => cpu)).toEqual([2, 3, 1, 3]);
     expect(seen.at(-1)?.comm).toBe('pinned');
     expect([kernel.cpu, kernel.current.comm]).toEqual([0, 'bpflab']);
+  });
+
+  test('tracepoints under SRCU leave their programs preemptible, and pinned', () => {
+    const kernel = kernelOf('', { profile: kernelProfile('6.18-rt', { tpCtx: 'srcu' }) });
+    const seen = observe(kernel);
+    kernel.attach(load(kernel, 'raw_tracepoint', ASK), 'raw_tp:a:b');
+    kernel.tracepoint('a:b');
+    expect(seen).toMatchObject([{ preemptCount: 0, pinned: true, rcu: 1 }]);
+    expect(kernel.splats).toEqual([]);
   });
 
   test('a sleepable program wants a context in which it may sleep', () => {
