@@ -34,8 +34,8 @@ export interface KernelProfile {
   readonly thisCpuRmw: 'plain' | 'atomic';
   /** Which tracing programs may use hash maps that allocate at run time. */
   readonly preallocRule: 'perfOnly' | 'v57' | 'none';
-  /** Lock of a hash bucket: raw; by allocation kind and RT; the same or raw with `map_locked`; resilient. */
-  readonly bucketLock: 'raw' | 'union' | 'union+mapLocked' | 'raw+mapLocked' | 'rq';
+  /** Lock of a hash bucket: raw; regular; by allocation kind and RT; that or raw with `map_locked`; resilient. */
+  readonly bucketLock: 'raw' | 'regular' | 'union' | 'union+mapLocked' | 'raw+mapLocked' | 'rq';
   /** `map_locked` counters that buckets share: 8, or not more than there are buckets. */
   readonly mapLockedMask: '8' | 'min';
   /** What precedes the increment of `map_locked`. */

@@ -8,7 +8,7 @@ const idle = { pid: 0, comm: 'swapper/0', prio: 140 };
 
 const EVENTS: readonly TraceEvent[] = [
   { timeNs: 1000, cpu: 0, kind: 'switch', prev: idle, state: 'R', next: task(1) },
-  { timeNs: 1100, cpu: 0, kind: 'prog', phase: 'start', name: 'counter', pid: 1 },
+  { timeNs: 1100, cpu: 0, kind: 'prog', phase: 'start', name: 'counter', pid: 1, preemptCount: 1 },
   { timeNs: 1200, cpu: 0, kind: 'lock', phase: 'acquired', lock: 'A', pid: 1 },
   { timeNs: 1250, cpu: 0, kind: 'count', name: 'preempt_count', value: 1 },
   { timeNs: 1300, cpu: 0, kind: 'irq', phase: 'entry', context: 'nmi', name: 'perf' },

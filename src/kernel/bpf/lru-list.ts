@@ -5,7 +5,7 @@
  * bucket's lock is taken inside the list's; what finds a free node is plain too.
  */
 import type { RawSpinLock } from '../locking/raw-spinlock.js';
-import { type Flow, runAtOnce } from '../sched/flow.js';
+import { type Flow, point, runAtOnce } from '../sched/flow.js';
 import type { MapHost } from './map.js';
 
 /** Nodes that a CPU takes from, and looks at in, the shared lists at a time. */
@@ -26,6 +26,7 @@ export interface Evict {
   flow(node: number): Flow<boolean>;
 }
 
+const UNDER_LOCK = point('under the lock of an LRU list');
 const POP = 'bpf_lru_pop_free';
 const PUSH = 'bpf_lru_push_free';
 
@@ -179,6 +180,7 @@ export class LruList {
   private *popPerCpu(cpu: number): Flow<number> {
     const lists = this.shared[cpu]!;
     const flags = yield* lists.lock.lockIrqsave(POP);
+    if (this.host.sched.interleaved) yield UNDER_LOCK;
     this.rotate(lists);
     if (this.isEmpty(lists.free)) yield* this.shrink(lists, PERCPU_FREE_TARGET, lists.free, FREE);
     let node = 0;
@@ -194,6 +196,7 @@ export class LruList {
   private *popCommon(cpu: number): Flow<number> {
     const lock = this.localLocks[cpu]!;
     const flags = yield* lock.lockIrqsave(POP);
+    if (this.host.sched.interleaved) yield UNDER_LOCK;
     let node = this.popLocal(cpu);
     if (node === 0) {
       yield* this.refillLocal(cpu);

@@ -11,6 +11,7 @@ import type { Btf } from '../../object/btf/btf.js';
 import type { Access, EngineMemory, Region } from '../../vm/index.js';
 import { SyscallError } from '../errors.js';
 import type { FileTable } from '../fs/file-table.js';
+import type { Irqs } from '../irq/index.js';
 import { copyBytes } from '../lib/copy.js';
 import type { ObjectHost } from '../lib/kernel-object.js';
 import type { Locks } from '../locking/index.js';
@@ -44,6 +45,7 @@ export interface MapHost extends ObjectHost {
   readonly locks: Locks;
   readonly mm: Mm;
   readonly rcu: Rcu;
+  readonly irq: Irqs;
   readonly instrumentation: Instrumentation;
   /** A hash seed: the maps' own randomness, from the kernel's seed. */
   nextHashSeed(): number;

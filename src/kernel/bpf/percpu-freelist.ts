@@ -4,12 +4,13 @@
  * those never used are handed out without having been on a list.
  */
 import type { MapLock } from '../locking/map-lock.js';
-import type { Flow } from '../sched/flow.js';
+import { type Flow, point } from '../sched/flow.js';
 import { inNmi } from '../sched/preempt.js';
 import type { MapHost } from './map.js';
 
 const POP = '__pcpu_freelist_pop';
 const PUSH = '__pcpu_freelist_push';
+const UNDER_LOCK = point('under the lock of a free list');
 
 class Head {
   readonly freed: number[] = [];
@@ -92,6 +93,7 @@ export class PcpuFreelist {
       const head = heads[(first + i) % heads.length]!;
       if (peeks && head.isEmpty) continue;
       if ((yield* head.lock.lock(POP)) !== 0) continue;
+      if (this.host.sched.interleaved) yield UNDER_LOCK;
       const elem = head.pop();
       head.lock.unlock();
       if (elem !== 0) return elem;

@@ -21,6 +21,7 @@ import {
 
 /** Interrupts are on, and no lock is held. */
 const BEFORE_LOCK = point('qs->lock');
+const UNDER_LOCK = point('under qs->lock');
 const PUSH = 'queue_stack_map_push_elem';
 const TAKE = '__queue_map_get';
 const CREATE_FLAGS = MapFlag.BPF_F_NUMA_NODE | ACCESS_FLAGS;
@@ -75,6 +76,7 @@ export class QueueStackMap extends BpfMap {
     if (!pushFlagsOk(flags)) return -Errno.EINVAL;
     if (this.host.sched.interleaved) yield BEFORE_LOCK;
     if ((yield* this.lock.lock(PUSH)) !== 0) return -Errno.EBUSY;
+    if (this.host.sched.interleaved) yield UNDER_LOCK;
     const result = this.pushLocked(value, flags);
     this.lock.unlock();
     return result;
@@ -169,6 +171,7 @@ export class QueueStackMap extends BpfMap {
   private *takeFlow(value: number, remove: boolean): Flow<number> {
     if (this.host.sched.interleaved) yield BEFORE_LOCK;
     if ((yield* this.lock.lock(TAKE)) !== 0) return -Errno.EBUSY;
+    if (this.host.sched.interleaved) yield UNDER_LOCK;
     const result = this.take(value, remove);
     this.lock.unlock();
     return result;

@@ -8,6 +8,7 @@ import { MapFlag, StackFlag } from '../../abi/map-flags.js';
 import { jhash2 } from '../lib/jhash.js';
 import type { Flow } from '../sched/flow.js';
 import { BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory } from './map.js';
+import { holdMappings } from './mmap-unlock.js';
 import { PcpuFreelist } from './percpu-freelist.js';
 
 const CREATE_FLAGS =
@@ -116,7 +117,8 @@ export class StackMap extends BpfMap {
     // Waiting for the mappings' lock is out of the question, and on RT so is releasing it with interrupts off.
     const { rt, profile } = sched;
     const barred = rt && profile.stackBuildIdRt === 'fallback' && sched.here.irqsDisabled;
-    const find = user && !barred && !sched.current.attr.kthread === true ? this.buildIds : undefined;
+    const release = user && !barred ? holdMappings(this.host) : undefined;
+    const find = release === undefined ? undefined : this.buildIds;
     const bytes = new Uint8Array(ips.length * BUILD_ID_SIZE);
     const view = new DataView(bytes.buffer);
     ips.forEach((ip, i) => {
@@ -126,6 +128,7 @@ export class StackMap extends BpfMap {
       if (place !== undefined) bytes.set(place.buildId.subarray(0, BUILD_ID_BYTES), at + 4);
       view.setBigUint64(at + 4 + BUILD_ID_BYTES, place === undefined ? ip : place.offset, true);
     });
+    release?.();
     return bytes;
   }
 

@@ -43,7 +43,13 @@ export type TraceBody =
   /** A counter of the CPU has a new value. */
   | { readonly kind: 'count'; readonly name: 'preempt_count' | 'bpf_prog_active'; readonly value: number }
   /** A BPF program starts or has ended. */
-  | { readonly kind: 'prog'; readonly phase: 'start' | 'end'; readonly name: string; readonly pid: number };
+  | {
+      readonly kind: 'prog';
+      readonly phase: 'start' | 'end';
+      readonly name: string;
+      readonly pid: number;
+      readonly preemptCount: number;
+    };
 
 export type TraceEvent = TracePoint & TraceBody;
 
