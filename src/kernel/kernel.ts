@@ -161,7 +161,10 @@ export class Kernel extends Machine {
     return new Task({ ...DEFAULT_TASK, tgid: pid, comm: 'task', uid: 0, gid: 0, ...attr, pid });
   }
 
-  /** Does something as a task, on a CPU. The task that was there goes on afterwards. */
+  /**
+   * Does something as a task, on a CPU. The task that was there goes on afterwards. Throws `SyscallError`: EINVAL for a CPU
+   * that is not there, EBUSY for a task that was spawned with a flow.
+   */
   run<T>(where: Where, flow: () => Flow<T>): T {
     const { sched, executor } = this;
     const home = sched.here;
@@ -170,6 +173,9 @@ export class Kernel extends Machine {
     const cpu = sched.cpus[where.cpu ?? (where.task === undefined ? home.id : freeCpu(task, home.id))];
     if (cpu === undefined) throw SyscallError.of('EINVAL', `there is no CPU ${where.cpu}`);
     if (task === host && cpu === home) return executor.drive(flow());
+    if (task.flow !== undefined) {
+      throw SyscallError.of('EBUSY', `${task.label} does things of its own: have them be part of its flow`);
+    }
     this.place(task, cpu.id);
     try {
       return executor.drive(flow());

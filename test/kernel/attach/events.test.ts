@@ -311,6 +311,19 @@ describe('refused', () => {
       SyscallError,
       /14 to \d+ bytes, not 3/,
     ],
+    ['no such CPU', () => kernelOf().callFunction('f', [], { cpu: 9 }), SyscallError, /no CPU 9/],
+    [
+      'a task with a flow',
+      () => {
+        const kernel = kernelOf();
+        const task = kernel.sched.spawn(kernel.newTask().attr, function* () {
+          yield* [];
+        });
+        kernel.callFunction('f', [], { task });
+      },
+      SyscallError,
+      /does things of its own/,
+    ],
     ['a sample of nothing', () => kernelOf().perfSample(0), SyscallError, /no perf event is open on CPU 0/],
   ])('%s', (_, act, kind, message) => {
     expect(act).toThrow(kind);
