@@ -11,6 +11,7 @@ import { byteSwap } from './byte-swap.js';
 import type { Verifier } from './context.js';
 import { pointerAlu } from './pointer-alu.js';
 import { markChainPrecision } from './precision.js';
+import { isPointerValue } from './privilege.js';
 import { ADD_CONST, ADD_CONST32, ADD_CONST64, copyReg, markKnown, markUnknown, Reg, unlink } from './reg.js';
 import { checkDst, checkSrc } from './reg-access.js';
 import { PTR_TO_ARENA, SCALAR_VALUE } from './reg-type.js';
@@ -28,6 +29,7 @@ import {
   umaxNumber,
 } from './scalar/index.js';
 import { assignScalarId } from './scalar-ids.js';
+import { sanitizeScalar } from './speculation.js';
 import { cloneState } from './state.js';
 
 const S32_MIN = -0x80000000;
@@ -53,6 +55,7 @@ export function checkAlu(v: Verifier, insn: Insn): void {
 
 function checkNegate(v: Verifier, insn: Insn): void {
   checkSrc(v, insn.dst);
+  if (isPointerValue(v, insn.dst)) v.denied(`R${insn.dst} pointer arithmetic prohibited`);
   checkDst(v, insn.dst);
   const reg = v.reg(insn.dst);
   if (reg.type !== SCALAR_VALUE) {
@@ -65,6 +68,7 @@ function checkNegate(v: Verifier, insn: Insn): void {
 
 function checkByteSwap(v: Verifier, insn: Insn): void {
   checkSrc(v, insn.dst);
+  if (isPointerValue(v, insn.dst)) v.denied(`R${insn.dst} pointer arithmetic prohibited`);
   checkDst(v, insn.dst);
   const reg = v.reg(insn.dst);
   if (reg.type !== SCALAR_VALUE) {
@@ -112,6 +116,9 @@ function checkMove(v: Verifier, insn: Insn): void {
     return;
   }
   if (src.type !== SCALAR_VALUE) {
+    if (isPointerValue(v, insn.src)) {
+      v.denied(`R${insn.src} ${is64 ? 'sign-extension part' : 'partial copy'} of pointer`);
+    }
     markUnknown(dst);
     if (!is64) mov32(dst);
     return;
@@ -152,7 +159,7 @@ function checkArithmetic(v: Verifier, insn: Insn): void {
     markKnown(src, insn.imm < 0 ? -1 : 0, insn.imm);
   }
   if (dst.type !== SCALAR_VALUE) pointerAlu(v, insn, dst, src, dst);
-  else scalarAlu(v, op, is64, dst, src);
+  else scalarAlu(v, insn, op, is64, dst, src);
 }
 
 function checkImmediate(v: Verifier, insn: Insn, op: number, is64: boolean): void {
@@ -168,7 +175,7 @@ function arithmeticWithPointer(v: Verifier, insn: Insn, op: number, dst: Reg, sr
     pointerAlu(v, insn, src, dst, dst);
     return;
   }
-  if (op !== C.BPF_SUB) v.denied(`R${insn.dst} pointer ${operatorText(op)} pointer prohibited`);
+  if (op !== C.BPF_SUB || !v.perfmon) v.denied(`R${insn.dst} pointer ${operatorText(op)} pointer prohibited`);
   markUnknown(dst);
 }
 
@@ -188,8 +195,9 @@ function hasRange(op: number, is64: boolean, src: Reg): boolean {
 }
 
 /** `dst op= src`, both numbers; a constant added to a copy keeps the two linked. */
-function scalarAlu(v: Verifier, op: number, is64: boolean, dst: Reg, src: Reg): void {
-  const delta = linkDelta(op, is64, dst, src);
+function scalarAlu(v: Verifier, insn: Insn, op: number, is64: boolean, dst: Reg, src: Reg): void {
+  const delta = v.capable ? linkDelta(op, is64, dst, src) : undefined;
+  sanitizeScalar(v, insn);
   if (op === C.BPF_AND || op === C.BPF_OR) forkOnSign(v, op, dst, src);
   if (hasRange(op, is64, src)) aluScalar(op, is64, dst, src);
   else markUnknown(dst);

@@ -14,6 +14,7 @@ import { markNotNull, markPointerOrNull } from './nullness.js';
 import { matchPacketPointers, packetBranchTaken } from './packet-range.js';
 import { markChainPrecision } from './precision.js';
 import { writeInsnState } from './print-state.js';
+import { isPointerValue } from './privilege.js';
 import { findPrevEntry, widenImpreciseScalars } from './prune.js';
 import { copyReg, markKnown, markUnknown, type Reg } from './reg.js';
 import { checkSrc } from './reg-access.js';
@@ -36,6 +37,7 @@ import {
   SCALAR_VALUE,
 } from './reg-type.js';
 import { branchTaken, constValue, fitsIn, flipOp, isConstAt, refineBranches } from './scalar/index.js';
+import { followWrongTurn } from './speculation.js';
 import { HIST_DST_REG_STACK, HIST_SRC_REG_STACK, type LinkedReg, shareState } from './state.js';
 
 /** Moves `v.insnIdx` to one before the instruction that runs next. */
@@ -50,6 +52,9 @@ export function checkCondJump(v: Verifier, insn: Insn): void {
   checkSrc(v, insn.dst);
   const dst = v.reg(insn.dst);
   const src = operand(v, insn, byReg);
+  if (byReg && !(isPacketAny(dst.type) && isPacketAny(src.type)) && isPointerValue(v, insn.src)) {
+    v.denied(`R${insn.src} pointer comparison prohibited`);
+  }
   let flags = byReg && src.type === PTR_TO_STACK ? HIST_SRC_REG_STACK : 0;
   if (dst.type === PTR_TO_STACK) flags |= HIST_DST_REG_STACK;
   if (flags !== 0) v.pushHistory(v.state, flags, null);
@@ -57,6 +62,7 @@ export function checkCondJump(v: Verifier, insn: Insn): void {
   if (taken >= 0) {
     if (dst.type === SCALAR_VALUE) markChainPrecision(v, insn.dst);
     if (byReg && src.type === SCALAR_VALUE) markChainPrecision(v, insn.src);
+    followWrongTurn(v, insn, v.insnIdx + 1 + (taken === 1 ? 0 : insn.off));
     if (v.log.verbose) writeInsnState(v);
     if (taken === 1) v.insnIdx += insn.off;
     return;
@@ -172,8 +178,9 @@ function fork(v: Verifier, insn: Insn, op: number, byReg: boolean, is32: boolean
   if (!is32 && !byReg && insn.imm === 0 && (op === C.BPF_JEQ || op === C.BPF_JNE) && mayBeNull(dst.type)) {
     markPointerOrNull(v, state, insn.dst, op === C.BPF_JNE);
     markPointerOrNull(v, other, insn.dst, op === C.BPF_JEQ);
-  } else if (byReg && !is32) {
-    matchPacketPointers(insn, op, dst, src, state, other);
+  } else {
+    const matched = byReg && !is32 && matchPacketPointers(insn, op, dst, src, state, other);
+    if (!matched && isPointerValue(v, insn.dst)) v.denied(`R${insn.dst} pointer comparison prohibited`);
   }
 }
 

@@ -13,6 +13,7 @@ import { checkBtfIdArg } from './helper-args.js';
 import { checkFuncArgOffset, checkMemReg } from './helper-mem.js';
 import { markChainPrecision } from './precision.js';
 import { writeState } from './print-state.js';
+import { markInvalid } from './privilege.js';
 import { findPrevEntry, widenImpreciseScalars } from './prune.js';
 import { copyReg, isNullScalar, markUnknown, type Reg } from './reg.js';
 import { clearCallerSaved } from './reg-access.js';
@@ -44,7 +45,7 @@ export type CalleeSetup = (v: Verifier, caller: FuncState, callee: FuncState, in
 
 /** Packet data may have moved: pointers into it are void. */
 export function clearPacketPointers(v: Verifier): void {
-  updateRegs(v.state, (reg) => isPacketAny(reg.type) || isPacketSlice(reg.type), markUnknown);
+  updateRegs(v.state, (reg) => isPacketAny(reg.type) || isPacketSlice(reg.type), markInvalid(v));
 }
 
 /** Does the function's BTF describe what it is called with? Undefined: it does; else the errno. */

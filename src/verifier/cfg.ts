@@ -28,6 +28,7 @@ import { ERRNO } from './errno.js';
 import { helperChangesPacket, helperMightSleep } from './helper-traits.js';
 import { CALLS_CALLBACK, FORCE_CHECKPOINT, ITER_NEXT, JMP_POINT, PRUNE_POINT } from './insn-facts.js';
 import { changesPacket, isIterNext, isSleepableKfunc, kfuncOf } from './kfunc/desc.js';
+import { writeLine } from './print-state.js';
 import { isHelperCall, isKfuncCall, isPseudoFunc } from './subprogs.js';
 
 const DISCOVERED = 0x10;
@@ -220,7 +221,15 @@ class CfgWalk {
       return KEEP;
     }
     if (target === EXPLORED) state[t] = DISCOVERED | edge;
+    else if (!this.#v.capable) this.#refuseBackEdge(t, w);
     return DONE;
+  }
+
+  #refuseBackEdge(t: number, w: number): never {
+    const v = this.#v;
+    writeLine(v, t, `${t}: `);
+    writeLine(v, w, `${w}: `);
+    return v.invalid(`back-edge from insn ${t} to ${w}`);
   }
 
   #markPrune(i: number): void {

@@ -8,21 +8,14 @@ import type { Insn } from '../isa/insn.js';
 import type { Btf } from '../object/btf/btf.js';
 import { Backtrack } from './backtrack-state.js';
 import type { AttachInfo } from './btf/attach-info.js';
-import {
-  type CtxField,
-  FULL_CAPABILITIES,
-  fixupAttachType,
-  NO_CAPABILITIES,
-  type ProgEnv,
-  RECORDED_CONFIG,
-  RT_CONFIG,
-} from './env/index.js';
+import { type CtxField, fixupAttachType, type ProgEnv, RECORDED_CONFIG, RT_CONFIG } from './env/index.js';
 import { ERRNO } from './errno.js';
 import { InsnFacts } from './insn-facts.js';
 import type { Kfunc } from './kfunc/types.js';
 import type { StackLiveness } from './live-stack.js';
 import { VerifierLog } from './log.js';
 import { MapView } from './map-view.js';
+import { capabilitiesOf } from './privilege.js';
 import { Reg } from './reg.js';
 import { type FuncState, type HistoryEntry, type LinkedReg, type SccVisit, VerifierState } from './state.js';
 import type { Successors } from './successors.js';
@@ -85,6 +78,10 @@ export class Verifier {
   readonly progFlags: number;
   readonly sleepable: boolean;
   readonly gplCompatible: boolean;
+  /** CAP_BPF: loops, functions, what is known of spilled numbers, a million instructions. */
+  readonly capable: boolean;
+  /** CAP_PERFMON: pointers and stale stack may be seen, and nobody minds wrong turns of the processor. */
+  readonly perfmon: boolean;
   readonly strictAlignment: boolean;
   readonly testStateFreq: boolean;
   readonly btf: Btf | undefined;
@@ -109,6 +106,8 @@ export class Verifier {
   /** Stack depths after the kernel's rewriting, once there is one. */
   finalDepths: readonly number[] | undefined;
   hasFuncInfo = false;
+  /** Some pointer moves by a number that is not known: states are equal only if all their numbers are. */
+  exploreAluLimits = false;
 
   state: VerifierState = new VerifierState();
   insnIdx = 0;
@@ -167,14 +166,17 @@ export class Verifier {
     this.strictAlignment =
       (this.progFlags & ProgFlag.BPF_F_STRICT_ALIGNMENT) !== 0 &&
       (this.progFlags & ProgFlag.BPF_F_ANY_ALIGNMENT) === 0;
-    this.testStateFreq = (this.progFlags & ProgFlag.BPF_F_TEST_STATE_FREQ) !== 0;
+    const capabilities = capabilitiesOf(request);
+    this.capable = capabilities.bpf;
+    this.perfmon = capabilities.perfmon;
+    this.testStateFreq = this.capable && (this.progFlags & ProgFlag.BPF_F_TEST_STATE_FREQ) !== 0;
     this.gplCompatible = isGplCompatible(request.license ?? '');
     this.env = {
       type: this.progType,
       expectedAttachType: this.attachType,
       sleepable: this.sleepable,
       gpl: this.gplCompatible,
-      capabilities: request.privileged === false ? NO_CAPABILITIES : FULL_CAPABILITIES,
+      capabilities,
       config: request.policy?.preemptRt === true ? RT_CONFIG : RECORDED_CONFIG,
     };
     this.btf = request.btf;

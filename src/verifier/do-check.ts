@@ -17,7 +17,7 @@ import { DYNPTR_LOCAL, markDynptrReg } from './dynptr/slots.js';
 import { ERRNO } from './errno.js';
 import { prepareArgs } from './func-args.js';
 import { checkHelperCall } from './helper-call.js';
-import { JMP_POINT, PRUNE_POINT, RESERVED_CHECKED, SEEN } from './insn-facts.js';
+import { JMP_POINT, NOSPEC, NOSPEC_RESULT, PRUNE_POINT, RESERVED_CHECKED, SEEN } from './insn-facts.js';
 import { insnText } from './insn-text.js';
 import { checkKfuncCall } from './kfunc/call.js';
 import { kfuncOf, mayCallUnderLock } from './kfunc/desc.js';
@@ -30,6 +30,7 @@ import { markKnownZero, markUnknown } from './reg.js';
 import { mayBeNull, PTR_TO_CTX, PTR_TO_MEM } from './reg-type.js';
 import { checkReturnCode } from './return-value.js';
 import { finishBranch } from './scc.js';
+import { isMendable, putBarrier } from './speculation.js';
 import { MAIN_CALLSITE, newFuncState, VerifierState } from './state.js';
 import { isSoft } from './verdict.js';
 
@@ -147,18 +148,24 @@ function explore(v: Verifier): void {
     } else {
       if ((flags & JMP_POINT) !== 0) v.pushHistory(state, 0, null);
       if (log.chatty && printState) {
-        log.write(`\nfrom ${v.prevInsnIdx} to ${v.insnIdx}:`);
+        log.write(`\nfrom ${v.prevInsnIdx} to ${v.insnIdx}${wrongTurnText(state)}:`);
         writeState(v, state, state.curframe, true);
         printState = false;
       }
       if (log.verbose) writeInsn(v);
       prevInsn = v.insnIdx;
-      aux.set(v.insnIdx, SEEN);
-      v.liveness.beginInsn(v.insnIdx);
-      const outcome = checkInsn(v, insns[v.insnIdx]!);
-      v.liveness.commitInsn();
-      if (outcome === PATH_ENDS) ends = true;
-      else if (outcome === RETURNED) printState = true;
+      if (state.speculative) {
+        const outcome = checkWrongTurn(v, insns[v.insnIdx]!);
+        if (outcome === PATH_ENDS) ends = true;
+        else if (outcome === RETURNED) printState = true;
+      } else {
+        aux.set(v.insnIdx, SEEN);
+        v.liveness.beginInsn(v.insnIdx);
+        const outcome = checkInsn(v, insns[v.insnIdx]!);
+        v.liveness.commitInsn();
+        if (outcome === PATH_ENDS) ends = true;
+        else if (outcome === RETURNED) printState = true;
+      }
     }
     if (!ends) continue;
     v.markAllScratched();
@@ -174,8 +181,30 @@ function explore(v: Verifier): void {
   }
 }
 
+/** On a path that only a wrong turn leads to: what is unsafe gets a barrier and ends the path, nothing else. */
+function checkWrongTurn(v: Verifier, insn: Insn): number {
+  const { insnIdx, firstError } = v;
+  if (v.aux.has(insnIdx, NOSPEC)) return PATH_ENDS;
+  v.liveness.beginInsn(insnIdx);
+  try {
+    const outcome = checkInsn(v, insn);
+    v.liveness.commitInsn();
+    return v.aux.has(insnIdx, NOSPEC_RESULT) ? PATH_ENDS : outcome;
+  } catch (error) {
+    if (!isMendable(error)) throw error;
+    v.liveness.commitInsn();
+    v.firstError = firstError;
+    putBarrier(v, insnIdx);
+    return PATH_ENDS;
+  }
+}
+
+const wrongTurnText = ({ speculative }: VerifierState): string =>
+  speculative ? ' (speculative execution)' : '';
+
 function writeSafe(v: Verifier, printState: boolean): void {
-  if (printState) v.log.write(`\nfrom ${v.prevInsnIdx} to ${v.insnIdx}: safe\n`);
+  const { state } = v;
+  if (printState) v.log.write(`\nfrom ${v.prevInsnIdx} to ${v.insnIdx}${wrongTurnText(state)}: safe\n`);
   else v.log.write(`${v.insnIdx}: safe\n`);
 }
 

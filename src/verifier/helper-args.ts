@@ -17,6 +17,7 @@ import { kptrMatches, kptrOfDest } from './kptr.js';
 import { checkFieldPointer } from './map-field.js';
 import type { MapView } from './map-view.js';
 import { markChainPrecision, markPrecisionBatch } from './precision.js';
+import { isPointerValue } from './privilege.js';
 import { isNullScalar, type Reg } from './reg.js';
 import { checkSrc } from './reg-access.js';
 import {
@@ -134,7 +135,10 @@ export function checkHelperArg(v: Verifier, proto: HelperProto, index: number, m
   const arg = proto.args[index]!;
   const regno = index + 1;
   checkSrc(v, regno);
-  if (arg.kind === 'any') return;
+  if (arg.kind === 'any') {
+    if (isPointerValue(v, regno)) v.denied(`R${regno} leaks addr into helper function`);
+    return;
+  }
   const reg = v.reg(regno);
   if (isPacketPointer(reg.type) && !mayAccessPacket(v.env, false, proto.pktAccess)) {
     v.denied('helper access to the packet is not allowed');

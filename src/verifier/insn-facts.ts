@@ -18,6 +18,10 @@ export const SEEN = 1 << 5;
 export const RESERVED_CHECKED = 1 << 6;
 /** Call of an iterator's `_next`. */
 export const ITER_NEXT = 1 << 7;
+/** A barrier stands in front: no wrong turn of the processor gets here. */
+export const NOSPEC = 1 << 8;
+/** One stands behind: none gets past. */
+export const NOSPEC_RESULT = 1 << 9;
 
 /** Facts of calls and of `LD_IMM64`. */
 export class InsnAux {
@@ -32,6 +36,9 @@ export class InsnAux {
   /** `bpf_loop` could be inlined: always the same callback, and no flags. */
   loopInline: 'unknown' | 'yes' | 'no' = 'unknown';
   loopSubprog = -1;
+  /** How an addition or subtraction is masked against wrong turns, 0 where it is not, and how far it may go then. */
+  aluState = 0;
+  aluLimit = 0;
 }
 
 export class InsnFacts {
@@ -75,6 +82,11 @@ export class InsnFacts {
       this.#others.set(insn, aux);
     }
     return aux;
+  }
+
+  /** The same, undefined where nobody asked for it. */
+  known(insn: number): InsnAux | undefined {
+    return this.#others.get(insn);
   }
 
   /** Instructions that `of` was asked for, and what is known of them. */

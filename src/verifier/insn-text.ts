@@ -1,6 +1,6 @@
 /** Instructions as the log prints them. */
 import { helperById } from '../abi/helpers.js';
-import { LD_IMM64 } from '../isa/constants.js';
+import { BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE, LD_IMM64 } from '../isa/constants.js';
 import { imm64 } from '../isa/decode.js';
 import { disasmInsn } from '../isa/disasm.js';
 import type { DisasmOptions } from '../isa/disasm-types.js';
@@ -22,10 +22,21 @@ const OPTIONS: DisasmOptions = {
   },
 };
 
+/** Who may not see pointers is shown none (`print_bpf_insn`). */
+const WITHOUT_POINTERS: DisasmOptions = {
+  ...OPTIONS,
+  immName: (insns, slot) => {
+    const insn = insns[slot]!;
+    const isMap = insn.src === BPF_PSEUDO_MAP_FD || insn.src === BPF_PSEUDO_MAP_VALUE;
+    return insn.code === LD_IMM64 && isMap ? '0x0' : OPTIONS.immName?.(insns, slot);
+  },
+};
+
 /** With the names of the kernel functions that the program calls. */
 function optionsOf(v: Verifier): DisasmOptions {
-  if (v.kfuncs.size === 0) return OPTIONS;
-  return { ...OPTIONS, kfuncName: (insn) => kfuncOf(v, insn)?.name };
+  const options = v.perfmon ? OPTIONS : WITHOUT_POINTERS;
+  if (v.kfuncs.size === 0) return options;
+  return { ...options, kfuncName: (insn) => kfuncOf(v, insn)?.name };
 }
 
 /** `(bf) r1 = r2`, as `print_bpf_insn` writes it. */

@@ -15,6 +15,7 @@ import { type CtxField, ctxAccess, mayAccessPacket, sockAccess } from './env/ind
 import { ERRNO } from './errno.js';
 import { accessKptr } from './kptr.js';
 import { writeLine } from './print-state.js';
+import { isPointerValue } from './privilege.js';
 import { markConstZero, markKnown, markKnownZero, markUnknown, type Reg } from './reg.js';
 import { checkDst, checkSrc } from './reg-access.js';
 import {
@@ -107,18 +108,24 @@ export function checkMemAccess(
       else checkStackRead(v, regno, off, size, valueRegno);
       break;
     case PTR_TO_CTX:
+      if (write && !mayBeNull(reg.type)) keepPointer(v, valueRegno, 'ctx');
       accessCtx(v, reg, regno, off, size, write, dst, sext, insnIdx);
       break;
     case PTR_TO_MAP_VALUE:
       accessMapValue(v, reg, regno, off, size, write, valueRegno, sext, insnIdx);
       break;
     default:
-      accessOther(v, reg, regno, off, size, write, dst);
+      accessOther(v, reg, regno, off, size, write, valueRegno, dst);
   }
   if (dst !== null && size < 8 && dst.type === SCALAR_VALUE) {
     if (sext) coerceToSizeSx(dst, size as PartSize);
     else coerceToSize(dst, size as PartSize);
   }
+}
+
+/** What others can read must not learn where things lie. */
+function keepPointer(v: Verifier, valueRegno: number, where: string): void {
+  if (valueRegno >= 0 && isPointerValue(v, valueRegno)) v.denied(`R${valueRegno} leaks addr into ${where}`);
 }
 
 function badAccess(v: Verifier, reg: Reg, regno: number): never {
@@ -139,6 +146,7 @@ function accessMapValue(
   insnIdx: number,
 ): void {
   if (reg.type !== PTR_TO_MAP_VALUE) badAccess(v, reg, regno);
+  if (write) keepPointer(v, valueRegno, 'map');
   checkMapPermission(v, regno, off, size, write);
   checkMapValue(v, regno, off, size, false, true);
   const map = reg.map!;
@@ -264,18 +272,21 @@ function accessOther(
   off: number,
   size: number,
   write: boolean,
+  valueRegno: number,
   dst: Reg | null,
 ): void {
   const { type } = reg;
   if (baseType(type) === PTR_TO_MEM) {
-    accessMem(v, reg, regno, off, size, write);
+    accessMem(v, reg, regno, off, size, write, valueRegno);
   } else if (type === PTR_TO_MAP_KEY) {
     if (write) v.denied(`write to change key R${regno} not allowed`);
     checkRegion(v, regno, off, size, reg.map!.keySize, false);
   } else if (isPacketPointer(type)) {
     if (write && !mayAccessPacket(v.env, true)) v.denied('cannot write into packet');
+    if (write) keepPointer(v, valueRegno, 'packet');
     checkPacket(v, regno, off, size, false);
   } else if (type === PTR_TO_FLOW_KEYS) {
+    if (write) keepPointer(v, valueRegno, 'flow keys');
     checkFlowKeys(v, off, size);
   } else if (isSocketPointer(type)) {
     if (write) v.denied(`R${regno} cannot write into ${regTypeText(type)}`);
@@ -297,10 +308,19 @@ function accessOther(
   if (dst !== null) markUnknown(dst);
 }
 
-function accessMem(v: Verifier, reg: Reg, regno: number, off: number, size: number, write: boolean): void {
+function accessMem(
+  v: Verifier,
+  reg: Reg,
+  regno: number,
+  off: number,
+  size: number,
+  write: boolean,
+  valueRegno: number,
+): void {
   const readOnly = (reg.type & MEM_RDONLY) !== 0;
   if (mayBeNull(reg.type)) badAccess(v, reg, regno);
   if (write && readOnly) v.denied(`R${regno} cannot write into ${regTypeText(reg.type)}`);
+  if (write) keepPointer(v, valueRegno, 'mem');
   if (readOnly && (reg.type & PTR_UNTRUSTED) !== 0) return;
   checkRegion(v, regno, off, size, reg.memSize, false);
 }
@@ -422,7 +442,11 @@ function checkAtomicUpdate(v: Verifier, insn: Insn): void {
   if (size !== 4 && size !== 8) v.invalid('invalid atomic operand size');
   checkSrc(v, insn.src);
   checkSrc(v, insn.dst);
-  if (insn.imm === C.BPF_CMPXCHG) checkSrc(v, 0);
+  if (insn.imm === C.BPF_CMPXCHG) {
+    checkSrc(v, 0);
+    keepPointer(v, 0, 'mem');
+  }
+  keepPointer(v, insn.src, 'mem');
   const target = v.reg(insn.dst);
   if (!mayBeAtomic(target.type) || (target.type === PTR_TO_ARENA && FETCHING_BITWISE.has(insn.imm))) {
     v.denied(`BPF_ATOMIC stores into R${insn.dst} ${regTypeText(target.type)} is not allowed`);

@@ -69,7 +69,7 @@ const isPair = (a: Reg, b: Reg): boolean =>
   (a.type === PTR_TO_PACKET && b.type === PTR_TO_PACKET_END) ||
   (a.type === PTR_TO_PACKET_META && isInitial(b));
 
-/** Learns from `dst op src`: `fall` falls through, `taken` jumps. */
+/** Learns from `dst op src`: `fall` falls through, `taken` jumps. False: they have nothing to do with each other. */
 export function matchPacketPointers(
   insn: Insn,
   op: number,
@@ -77,10 +77,12 @@ export function matchPacketPointers(
   src: Reg,
   fall: VerifierState,
   taken: VerifierState,
-): void {
-  if (op !== BPF_JGT && op !== BPF_JLT && op !== BPF_JGE && op !== BPF_JLE) return;
+): boolean {
+  if (op !== BPF_JGT && op !== BPF_JLT && op !== BPF_JGE && op !== BPF_JLE) return false;
   if (isPair(dst, src)) learn(op, dst, insn.dst, fall, taken);
   else if (isPair(src, dst)) learn(flipOp(op), src, insn.src, fall, taken);
+  else return false;
+  return true;
 }
 
 /** `ptr op end`. */

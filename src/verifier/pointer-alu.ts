@@ -1,6 +1,6 @@
 /**
  * A pointer plus or minus a number (`adjust_ptr_min_max_vals` of Linux 6.18, kernel/bpf/verifier.c): which pointers may be
- * moved, how far, and what is then known of the offset. Privileged programs: nothing is masked.
+ * moved, how far, and what is then known of the offset.
  */
 import { BPF_ADD, BPF_ALU64, BPF_AND, BPF_OR, BPF_SUB, BPF_XOR, bpfClass, bpfOp } from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
@@ -42,6 +42,7 @@ import {
   unbound32,
 } from './scalar/index.js';
 import { borrow, carry } from './scalar/pair.js';
+import { checkStays, newWindow, sanitizeAfter, sanitizeBefore } from './speculation.js';
 
 const MAX_VAR_OFF = 1 << 29;
 /** High half of the smallest 64-bit number. */
@@ -57,7 +58,7 @@ export function pointerAlu(v: Verifier, insn: Insn, ptr: Reg, off: Reg, dst: Reg
   }
   const op = bpfOp(insn.code);
   if (bpfClass(insn.code) !== BPF_ALU64) {
-    if (op !== BPF_SUB) v.denied(`R${insn.dst} 32-bit pointer arithmetic prohibited`);
+    if (op !== BPF_SUB || !v.perfmon) v.denied(`R${insn.dst} 32-bit pointer arithmetic prohibited`);
     markUnknown(dst);
     return;
   }
@@ -71,10 +72,14 @@ export function pointerAlu(v: Verifier, insn: Insn, ptr: Reg, off: Reg, dst: Reg
   const isScalarDst = dst === off;
   checkSane(v, off, ptr.type);
   checkSane(v, ptr, ptr.type);
+  const window = newWindow();
+  sanitizeBefore(v, insn, ptr, off, dst, window);
   if (op === BPF_ADD) add(v, ptr, off, dst);
   else if (op === BPF_SUB) subtract(v, insn, ptr, off, dst, isScalarDst);
   else refuseOperator(v, insn, op);
   checkSane(v, dst, ptr.type);
+  checkStays(v, insn, dst);
+  sanitizeAfter(v, insn, off, dst, window);
 }
 
 function refuseOperator(v: Verifier, insn: Insn, op: number): never {

@@ -27,6 +27,7 @@ const ARG_REGS = 0x3e;
 /** The register of the current frame holds a scalar whose exact value mattered. */
 export function markChainPrecision(v: Verifier, regno: number): void {
   const { state, bt } = v;
+  if (!v.capable) return;
   if (v.reg(regno).type !== SCALAR_VALUE) v.reject(ERRNO.EFAULT, 'verifier bug: backtracking misuse');
   bt.frame = state.curframe;
   bt.setReg(regno);
@@ -36,6 +37,10 @@ export function markChainPrecision(v: Verifier, regno: number): void {
 /** The same for what the caller already set in `v.bt`. Returns whether a parent state was changed. */
 export function markPrecisionBatch(v: Verifier, start: VerifierState): boolean {
   v.bt.frame = start.curframe;
+  if (!v.capable) {
+    v.bt.reset();
+    return false;
+  }
   return backtrack(v, start);
 }
 

@@ -38,8 +38,8 @@ const asIntN = BigInt.asIntN;
 /** Log characters of slot types: invalid, spill, misc, zero, dynptr, iter, irq flag. */
 const SLOT_CHARS = '?rm0dif';
 
-function regText(frame: FuncState, reg: Reg): string {
-  const precise = reg.type === SCALAR_VALUE && reg.precise ? 'P' : '';
+function regText(v: Verifier, frame: FuncState, reg: Reg): string {
+  const precise = reg.type === SCALAR_VALUE && (reg.precise || !v.capable) ? 'P' : '';
   if (reg.type === SCALAR_VALUE && isConst(reg)) return precise + snumText(asIntN(64, constValue(reg)));
   const name = regTypeText(reg.type);
   if (reg.type === PTR_TO_ARENA) return name;
@@ -86,7 +86,7 @@ function attributes(reg: Reg): string {
   return parts.join(',');
 }
 
-function slotText(frame: FuncState, slot: Readonly<StackSlot>, spi: number): string {
+function slotText(v: Verifier, frame: FuncState, slot: Readonly<StackSlot>, spi: number): string {
   let types = '';
   for (let i = 0; i < 8; i++) types += SLOT_CHARS[slot.typeAt(i)] ?? '?';
   const name = ` fp${-(spi + 1) * 8}=`;
@@ -95,7 +95,7 @@ function slotText(frame: FuncState, slot: Readonly<StackSlot>, spi: number): str
   if (!slot.isSpilled || slot.reg === null) return name + types;
   let first = 0;
   while (slot.typeAt(first) !== SLOT_SPILL) first++;
-  return name + types.slice(0, first) + regText(frame, slot.reg);
+  return name + types.slice(0, first) + regText(v, frame, slot.reg);
 }
 
 /** Both slots of a dynptr print as one, when the upper one's turn is. */
@@ -124,11 +124,11 @@ export function writeState(v: Verifier, state: VerifierState, frameno: number, a
     const reg = frame.peek(i);
     if (reg.type === NOT_INIT) continue;
     if (!all && (v.scratchedRegs & (1 << i)) === 0) continue;
-    text += ` R${i}=${regText(frame, reg)}`;
+    text += ` R${i}=${regText(v, frame, reg)}`;
   }
   for (let spi = 0; spi < frame.slotCount; spi++) {
     const slot = frame.peekSlot(spi)!;
-    if (slot.types !== 0 && (all || slotScratched(v, spi))) text += slotText(frame, slot, spi);
+    if (slot.types !== 0 && (all || slotScratched(v, spi))) text += slotText(v, frame, slot, spi);
   }
   const ids = state.refs.map(({ id }) => id).filter((id) => id !== 0);
   if (ids.length > 0) text += ` refs=${ids.join(',')}`;
@@ -156,7 +156,7 @@ export function writeInsnState(v: Verifier): void {
 }
 
 /** The source line of an instruction, where it begins a new one. */
-export function writeLine(v: Verifier, insn: number): void {
+export function writeLine(v: Verifier, insn: number, prefix = '; '): void {
   const lines = v.request.lineInfo;
   if (lines === undefined || lines.length === 0) return;
   let index = lines.length - 1;
@@ -167,5 +167,5 @@ export function writeLine(v: Verifier, insn: number): void {
   v.prevLine = index;
   if (previous !== undefined && previous.file === line.file && previous.line === line.line) return;
   const file = line.file.slice(line.file.lastIndexOf('/') + 1);
-  v.log.write(`; ${line.text.trimStart()} @ ${file}:${line.line}\n`);
+  v.log.write(`${prefix}${line.text.trimStart()} @ ${file}:${line.line}\n`);
 }

@@ -33,6 +33,8 @@ import {
 } from './states-equal.js';
 
 const MAX_HISTORY = 40;
+/** States that are kept an instruction, and one, for programs loaded without CAP_BPF. */
+const MAX_STATES_INCAPABLE = 64;
 
 const NO_STATES: VerifierState[] = [];
 
@@ -108,7 +110,7 @@ export function isStateVisited(v: Verifier, insn: number): boolean {
     if (state.missCount > state.hitCount * patience + patience) evict(v, bucket, i);
   }
   if (v.maxStatesPerInsn < count) v.maxStatesPerInsn = count;
-  if (add) remember(v, insn);
+  if (add && (v.capable || count <= MAX_STATES_INCAPABLE)) remember(v, insn);
   return false;
 }
 
@@ -186,7 +188,7 @@ function remember(v: Verifier, insn: number): void {
   updatePeak(v);
   v.prevJmpsProcessed = v.jmpsProcessed;
   v.prevInsnProcessed = v.insnProcessed;
-  markAllScalarsImprecise(cur);
+  if (v.capable) markAllScalarsImprecise(cur);
   const state = shareState(cur);
   state.insnIdx = insn;
   state.remembered = true;

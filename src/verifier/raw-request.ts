@@ -8,7 +8,7 @@ import { isProgType, progTypeByName } from '../abi/prog-types.js';
 import { decodeInsns } from '../isa/decode.js';
 import type { Btf } from '../object/btf/btf.js';
 import { VerifierError } from './error.js';
-import type { VerifyFuncInfo, VerifyMap, VerifyPolicy, VerifyRequest } from './types.js';
+import type { VerifyCapabilities, VerifyFuncInfo, VerifyMap, VerifyPolicy, VerifyRequest } from './types.js';
 
 /** Finds the BTF with this hash, or decodes it where it is given in hex; undefined where there is none. */
 export type BtfSource = (hash: string) => Btf | undefined;
@@ -102,6 +102,29 @@ function funcInfoOf(source: Json): VerifyFuncInfo[] {
   return records;
 }
 
+const CAPABILITIES: ReadonlyMap<unknown, keyof VerifyCapabilities> = new Map([
+  ['bpf', 'bpf'],
+  ['perfmon', 'perfmon'],
+  ['net_admin', 'netAdmin'],
+  ['sys_admin', 'sysAdmin'],
+] as const);
+
+/** From a list of names; undefined for one that is none. */
+export function capabilitiesByName(names: readonly unknown[]): VerifyCapabilities | undefined {
+  const found: { -readonly [K in keyof VerifyCapabilities]: boolean } = {};
+  for (const name of names) {
+    const key = CAPABILITIES.get(name);
+    if (key === undefined) return undefined;
+    found[key] = true;
+  }
+  return found;
+}
+
+function capsOf(source: Json): VerifyCapabilities {
+  const caps = Array.isArray(source.caps) ? capabilitiesByName(source.caps) : undefined;
+  return caps ?? bad('"caps" is no list of bpf, perfmon, net_admin and sys_admin');
+}
+
 /**
  * A request from its JSON object.
  * @throws VerifierError `VERIFIER_REQUEST` for what is no request; decoding errors of instructions and BTF pass through.
@@ -141,6 +164,7 @@ function readRequest(
       attachTarget: readRequest(json.attach_prog, btfOf, policy, depth + 1),
     }),
     logLevel: numberOf(json, 'log_level'),
+    ...(json.caps !== undefined && { capabilities: capsOf(json) }),
     ...(policy !== undefined && { policy }),
   };
 }

@@ -1,7 +1,7 @@
 /** References that a program holds and has to give back, and locks it holds (`acquire_reference` and its like, Linux 6.18). */
 import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
-import { markUnknown } from './reg.js';
+import { markInvalid } from './privilege.js';
 import { REF_ANY_LOCK, REF_IRQ, REF_PTR, updateRegs, type VerifierState } from './state.js';
 
 /** The new reference's id. */
@@ -22,7 +22,7 @@ export function releaseRefQuietly(_v: Verifier, state: VerifierState, id: number
 /** Gives a reference back: every pointer to the object becomes void. */
 export function releaseRef(v: Verifier, id: number): boolean {
   if (!releaseRefQuietly(v, v.state, id)) return false;
-  updateRegs(v.state, (reg) => reg.refObjId === id, markUnknown);
+  updateRegs(v.state, (reg) => reg.refObjId === id, markInvalid(v));
   return true;
 }
 

@@ -130,7 +130,7 @@ function clearTarget(reg: Reg): void {
   reg.extra2 = 0;
 }
 
-/** A scalar of which nothing is known (`__mark_reg_unknown`, privileged). */
+/** A scalar of which nothing is known (`__mark_reg_unknown`). */
 export function markUnknown(reg: Reg): void {
   reg.type = SCALAR_VALUE;
   clearTarget(reg);

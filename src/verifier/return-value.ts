@@ -3,6 +3,7 @@ import type { Verifier } from './context.js';
 import { returnRule } from './env/index.js';
 import { ERRNO } from './errno.js';
 import { markChainPrecision } from './precision.js';
+import { isPointerValue } from './privilege.js';
 import type { Reg } from './reg.js';
 import { checkSrc } from './reg-access.js';
 import { regTypeText, SCALAR_VALUE } from './reg-type.js';
@@ -45,6 +46,7 @@ export function checkReturnCode(v: Verifier, regno = 0): void {
   const rule = isSubprog ? 'any' : returnRule(v.env);
   if (rule === 'unchecked') return;
   checkSrc(v, regno);
+  if (isPointerValue(v, regno)) v.denied(`R${regno} leaks addr as return value`);
   const reg = v.reg(regno);
   if (frame.inAsyncCallback) {
     enforce(v, regno, frame.retMin, frame.retMax, false, 'At async callback return');

@@ -87,4 +87,7 @@ function checkCompatible(v: Verifier, map: MapView): void {
   if (map.type === MapType.arena && v.usedMaps.some(({ type }) => type === MapType.arena)) {
     v.reject(ERRNO.EBUSY, 'Only one arena per program');
   }
+  if (map.type === MapType.arena && !(v.capable && v.perfmon)) {
+    v.reject(ERRNO.EPERM, 'CAP_BPF and CAP_PERFMON are required to use arena');
+  }
 }

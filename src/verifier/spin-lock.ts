@@ -3,9 +3,10 @@
  * (`process_spin_lock` of Linux 6.18, kernel/bpf/verifier.c).
  */
 import type { Verifier } from './context.js';
+import { markInvalid } from './privilege.js';
 import { recordOf } from './record.js';
 import { acquireLock, holdsLock, releaseLock } from './refs.js';
-import { markUnknown, type Reg } from './reg.js';
+import type { Reg } from './reg.js';
 import { baseType, isNonOwningRef, PTR_TO_MAP_VALUE } from './reg-type.js';
 import { constNumber, isConst } from './scalar/index.js';
 import { FIELD } from './special-fields.js';
@@ -73,7 +74,7 @@ function giveBack(v: Verifier, id: number, where: object, type: number, name: st
 
 /** What was only lent under the lock is lost with it. */
 function invalidateNonOwningRefs(v: Verifier): void {
-  updateRegs(v.state, (reg) => isNonOwningRef(reg.type), markUnknown);
+  updateRegs(v.state, (reg) => isNonOwningRef(reg.type), markInvalid(v));
 }
 
 /** Is the lock of the allocation that `reg` points into held? The log says when it is another's. */

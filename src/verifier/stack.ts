@@ -1,7 +1,7 @@
 /**
  * Loads, stores and helper accesses to the stack: spilled registers and their fills at any width, misc and
  * zero bytes, variable offsets, frames of callers. Models `check_stack_read`, `check_stack_write` and
- * `check_stack_range_initialized` of Linux 6.18 (kernel/bpf/verifier.c), for privileged programs.
+ * `check_stack_range_initialized` of Linux 6.18 (kernel/bpf/verifier.c).
  */
 import { BPF_MEM, BPF_ST, bpfClass, bpfMode } from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
@@ -9,6 +9,7 @@ import type { Verifier } from './context.js';
 import { destroyDynptrAt } from './dynptr/slots.js';
 import { ERRNO } from './errno.js';
 import { checkFastcallContract } from './fastcall.js';
+import { NOSPEC_RESULT } from './insn-facts.js';
 import { markChainPrecision } from './precision.js';
 import { writeLine } from './print-state.js';
 import { copyReg, isNullScalar, markConstZero, markKnown, markUnknown, Reg, unlink } from './reg.js';
@@ -67,8 +68,9 @@ export function checkStackBounds(
     min = sminNumber(reg) + off;
     max = smaxNumber(reg) + off + size;
   }
+  const lowest = write || v.perfmon ? -MAX_BPF_STACK : -v.frameOf(reg).allocatedStack;
   let errno = 0;
-  if (min < -MAX_BPF_STACK || min > -1) errno = ERRNO.EACCES;
+  if (min < lowest || min > -1) errno = ERRNO.EACCES;
   else if (max > 0) errno = ERRNO.EINVAL;
   else if (size < 0) errno = ERRNO.EFAULT;
   if (errno !== 0) {
@@ -112,16 +114,17 @@ function writeFixed(
   const insn = v.insns[insnIdx]!;
   const reg = valueRegno >= 0 ? v.reg(valueRegno) : null;
   const aligned = (off & 7) === 0;
+  if (!v.perfmon) guardWrite(v, slot, off, size, reg, insnIdx);
   if (aligned && size === REG_SIZE) v.liveness.markWrite(frame.frameno, spi);
   destroyDynptrAt(v, frame, spi);
   checkFastcallContract(v, frame.subprog, insnIdx, off);
   v.markSlotScratched(spi);
-  if (reg !== null && aligned && reg.type === SCALAR_VALUE) {
+  if (reg !== null && aligned && reg.type === SCALAR_VALUE && v.capable) {
     const fits = bitWidth(reg) <= 8 * size;
     if (fits) assignScalarId(v, reg);
     const spilled = saveReg(slot, reg, size);
     if (!fits) unlink(spilled);
-  } else if (reg === null && aligned && isStore(insn)) {
+  } else if (reg === null && aligned && isStore(insn) && v.capable) {
     markUnknown(immediate);
     markKnown(immediate, insn.imm < 0 ? -1 : 0, insn.imm);
     immediate.type = SCALAR_VALUE;
@@ -140,6 +143,29 @@ function writeFixed(
     return;
   }
   v.pushHistory(v.state, stackAccessFlags(frame.frameno, spi), null);
+}
+
+/**
+ * Nobody learns a pointer by overwriting half of it; and what is loaded after a store of a pointer, or over one, must not be
+ * what was there before.
+ */
+function guardWrite(
+  v: Verifier,
+  slot: Readonly<StackSlot>,
+  off: number,
+  size: number,
+  reg: Reg | null,
+  insnIdx: number,
+): void {
+  if (slot.isSpilled && slot.reg!.type !== SCALAR_VALUE && size !== REG_SIZE) {
+    v.denied('attempt to corrupt spilled pointer on stack');
+  }
+  let guarded = reg !== null && isSpillable(reg.type);
+  for (let i = 0; i < size && !guarded; i++) {
+    const type = slot.typeAt((byteOf(off) - i) & 7);
+    guarded = type !== SLOT_MISC && type !== SLOT_ZERO;
+  }
+  if (guarded) v.aux.set(insnIdx, NOSPEC_RESULT);
 }
 
 /** The register becomes the slot's, in its highest bytes as the machine sees them. */
@@ -259,11 +285,15 @@ function readFixed(v: Verifier, frame: FuncState, off: number, size: number, dst
   if (dstRegno >= 0) readData(v, frame, off, off + size, dstRegno);
 }
 
-/** Every byte holds data that may be loaded; privileged programs may load what was never written. */
+/** Bytes that may be loaded as numbers; with CAP_PERFMON what was never written, too. */
+const isData = (v: Verifier, type: number): boolean =>
+  type === SLOT_MISC || type === SLOT_ZERO || (type === SLOT_INVALID && v.perfmon);
+
+/** Every byte holds data that may be loaded. */
 function checkReadable(v: Verifier, slot: Readonly<StackSlot>, off: number, size: number): void {
   for (let i = 0; i < size; i++) {
     const type = slot.typeAt((byteOf(off) - i) & 7);
-    if (type === SLOT_MISC || type === SLOT_ZERO || type === SLOT_INVALID) continue;
+    if (isData(v, type)) continue;
     v.denied(`invalid read from stack off ${off}+${i} size ${size}`);
   }
 }
@@ -275,6 +305,7 @@ function fill(v: Verifier, slot: Readonly<StackSlot>, off: number, size: number,
   for (let i = 7; i > 0 && slot.typeAt(i - 1) === SLOT_SPILL; i--) spillSize++;
   if (size === REG_SIZE && spillSize === REG_SIZE) {
     if (dstRegno >= 0) copyReg(v.reg(dstRegno), spilled);
+    else if (!v.perfmon && spilled.type !== SCALAR_VALUE) v.denied(`leaking pointer from stack off ${off}`);
     return true;
   }
   if (spilled.type !== SCALAR_VALUE) {
@@ -294,7 +325,7 @@ function fill(v: Verifier, slot: Readonly<StackSlot>, off: number, size: number,
     const type = slot.typeAt((byteOf(off) - i) & 7);
     if (type === SLOT_SPILL) spillBytes++;
     else if (type === SLOT_ZERO) zeroBytes++;
-    else if (type !== SLOT_MISC && type !== SLOT_INVALID) {
+    else if (!isData(v, type)) {
       v.denied(`invalid read from stack off ${off}+${i} size ${size}`);
     }
   }
@@ -340,6 +371,9 @@ export function checkStackRangeInitialized(
       return;
     }
   } else {
+    if (!v.perfmon) {
+      v.denied(`R${regno} variable offset stack access prohibited for !root, var_off=${tnumText(reg)}`);
+    }
     min = sminNumber(reg) + off;
     max = smaxNumber(reg) + off;
   }
@@ -362,16 +396,16 @@ function cannotRead(v: Verifier, reg: Reg, regno: number, min: number, at: numbe
   v.denied(`invalid read from stack R${regno} var_off ${tnumText(reg)}+${at} size ${size}`);
 }
 
-/** One byte of a helper's access: privileged programs may hand over anything but what is the kernel's. */
+/** One byte of a helper's access: anything but what is the kernel's, and with CAP_PERFMON also pointers and stale bytes. */
 function touchByte(v: Verifier, frame: FuncState, reg: Reg, off: number, write: boolean): boolean {
   const spi = spiOf(off);
   if (spi >= frame.slotCount) v.reject(ERRNO.EFAULT, 'allocated_stack too small');
   const slot = frame.slot(spi);
   const type = slot.typeAt(byteOf(off));
-  if (type === SLOT_ZERO || type === SLOT_INVALID) {
+  if (type === SLOT_ZERO || (type === SLOT_INVALID && v.perfmon)) {
     if (write) slot.setType(byteOf(off), SLOT_MISC);
   } else if (type !== SLOT_MISC) {
-    if (!slot.isSpilled) return false;
+    if (!slot.isSpilled || (!v.perfmon && slot.reg!.type !== SCALAR_VALUE)) return false;
     if (write) slot.types = scrubbed(slot.types);
   }
   v.liveness.markRead(reg.frameno, v.insnIdx, spi);

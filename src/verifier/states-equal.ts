@@ -1,6 +1,6 @@
 /**
  * Is a state that was found safe at least as general as the current one? Models `states_equal` and what it
- * rests on of Linux 6.18 (kernel/bpf/verifier.c), for privileged programs.
+ * rests on of Linux 6.18 (kernel/bpf/verifier.c).
  */
 import type { Verifier } from './context.js';
 import { iterState } from './iter/slots.js';
@@ -102,8 +102,14 @@ export function regsExact(old: Reg, cur: Reg): boolean {
   return sameShape(old, cur) && ids.matches(old.id, cur.id) && ids.matches(old.refObjId, cur.refObjId);
 }
 
+/** Of the program that is judged, set by `statesEqual`. */
+let exploreAluLimits = false;
+let capable = true;
+let staleIsData = true;
+
 function scalarSafe(old: Reg, cur: Reg, exact: Exactness): boolean {
-  if (!old.precise && exact === NOT_EXACT) return true;
+  if (exploreAluLimits) return sameShape(old, cur) && ids.matchesScalar(old.id, cur.id);
+  if (exact === NOT_EXACT && !old.precise && (capable || old === unbound)) return true;
   if (old.id !== 0) {
     if ((old.id & ADD_CONST) !== (cur.id & ADD_CONST)) return false;
     if ((old.id & ADD_CONST) !== 0 && old.off !== cur.off) return false;
@@ -159,7 +165,7 @@ function scalarOf(slot: Readonly<StackSlot>): Readonly<Reg> | null {
   if (slot.types === ALL_SPILL && slot.reg !== null && slot.reg.type === SCALAR_VALUE) return slot.reg;
   for (let shift = 0; shift < 32; shift += 4) {
     const type = (slot.types >>> shift) & 15;
-    if (type !== SLOT_MISC && type !== SLOT_INVALID) return null;
+    if (type !== SLOT_MISC && (type !== SLOT_INVALID || !staleIsData)) return null;
   }
   return unbound;
 }
@@ -168,16 +174,17 @@ function slotSafe(old: Readonly<StackSlot>, cur: Readonly<StackSlot> | undefined
   if (exact !== NOT_EXACT && (cur === undefined || old.types !== cur.types)) return false;
   for (let byte = 0; byte < 8; byte++) {
     const type = old.typeAt(byte);
-    if (type === SLOT_INVALID || type === SLOT_MISC) continue;
+    if (type === SLOT_INVALID || (type === SLOT_MISC && staleIsData)) continue;
     if (cur === undefined) return false;
     const oldScalar = scalarOf(old);
     const curScalar = oldScalar === null ? null : scalarOf(cur);
     if (oldScalar !== null && curScalar !== null) return regSafe(oldScalar, curScalar, exact);
     const curType = cur.typeAt(byte);
+    if (type === SLOT_MISC && curType === SLOT_ZERO) continue;
     if (type !== curType) return false;
     if (byte !== 7) continue;
     if (type === SLOT_SPILL) return regSafe(old.reg!, cur.reg!, exact);
-    if (type !== SLOT_ZERO) return objectSafe(type, old.reg!, cur.reg!);
+    if (type !== SLOT_ZERO && type !== SLOT_MISC) return objectSafe(type, old.reg!, cur.reg!);
   }
   return true;
 }
@@ -232,6 +239,9 @@ function differsAgain(old: VerifierState, cur: VerifierState, exact: Exactness):
 /** True where everything that is safe from `old` is safe from `cur`. */
 export function statesEqual(v: Verifier, old: VerifierState, cur: VerifierState, exact: Exactness): boolean {
   ids.reset(v.idGen);
+  exploreAluLimits = v.exploreAluLimits;
+  capable = v.capable;
+  staleIsData = v.perfmon;
   if (differsAgain(old, cur, exact)) return false;
   const { length } = old.frames;
   if (length !== cur.frames.length) return false;

@@ -28,6 +28,8 @@ import { addKfuncCall } from './kfunc/desc.js';
 
 const MAX_SUBPROGS = 256;
 const FUNC_TAIL_CALL = 12;
+const NO_FUNCTIONS =
+  'loading/calling other bpf or kernel functions are allowed for CAP_BPF and CAP_SYS_ADMIN';
 
 export const isPseudoCall = (insn: Insn): boolean =>
   insn.code === (BPF_JMP | BPF_CALL) && insn.src === BPF_PSEUDO_CALL;
@@ -41,6 +43,9 @@ export function addSubprogs(v: Verifier): void {
   addSubprog(v, 0);
   for (let i = 0; i < v.insns.length; i++) {
     const insn = v.insns[i]!;
+    if (!v.capable && (isPseudoFunc(insn) || isPseudoCall(insn) || isKfuncCall(insn))) {
+      v.reject(ERRNO.EPERM, NO_FUNCTIONS);
+    }
     if (isPseudoFunc(insn) || isPseudoCall(insn)) addSubprog(v, i + insn.imm + 1);
     else if (isKfuncCall(insn)) addKfuncCall(v, insn);
   }

@@ -55,6 +55,17 @@ export interface VerifyPolicy {
   readonly vmlinuxPartial?: boolean;
 }
 
+/**
+ * What the loader may do; what is left out it may not. CAP_SYS_ADMIN includes the others. Without CAP_BPF the load is judged as
+ * where `kernel.unprivileged_bpf_disabled` is 0.
+ */
+export interface VerifyCapabilities {
+  readonly bpf?: boolean;
+  readonly perfmon?: boolean;
+  readonly netAdmin?: boolean;
+  readonly sysAdmin?: boolean;
+}
+
 export interface VerifyRequest {
   readonly insns: readonly Insn[];
   /** `ProgType` number. */
@@ -82,8 +93,9 @@ export interface VerifyRequest {
   readonly attachTarget?: VerifyRequest;
   /** Bits: 1 states at branches, 2 every instruction, 4 statistics. Default 0. */
   readonly logLevel?: number;
-  /** CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN. Default true. */
+  /** All capabilities, or none. Default true; `capabilities` says more. */
   readonly privileged?: boolean;
+  readonly capabilities?: VerifyCapabilities;
   readonly policy?: VerifyPolicy;
 }
 

@@ -45,7 +45,6 @@ function judge(v: Verifier): VerifyResult {
 
 function run(v: Verifier): void {
   const { request } = v;
-  if (request.privileged === false) v.unsupported('unprivileged loads');
   const problem = loadProblem({
     progType: request.progType,
     expectedAttachType: request.expectedAttachType ?? 0,

@@ -17,6 +17,8 @@ export interface CorpusRow {
   readonly log: string;
   /** First line of the log that says what is wrong; empty for what was accepted. */
   readonly firstLine: string;
+  /** The load request as it was recorded. */
+  readonly load: object;
   request(): VerifyRequest;
 }
 
@@ -100,6 +102,8 @@ interface Recorded {
   readonly obj?: string;
   readonly section?: string;
   readonly program?: string;
+  readonly btf?: string;
+  readonly maps?: readonly { readonly btf?: string }[];
   readonly load?: Recorded;
 }
 
@@ -124,6 +128,15 @@ async function kernelTypes(dir: string): Promise<Btf | undefined> {
     vmlinux = Btf.parse(await decompress(file), { file: 'vmlinux-6.18.btf' });
   }
   return vmlinux;
+}
+
+/** With blobs in hex in place of their hashes. */
+function withBlobs(load: Recorded, blobs: ReadonlyMap<string, Btf>): Recorded {
+  const given = <T extends { readonly btf?: string }>(at: T): T => {
+    const blob = at.btf === undefined ? undefined : blobs.get(at.btf);
+    return blob === undefined ? at : { ...at, btf: Buffer.from(blob.bytes).toString('hex') };
+  };
+  return { ...given(load), ...(load.maps !== undefined && { maps: load.maps.map(given) }) };
 }
 
 export async function loadCorpus(dir: string, name: string): Promise<CorpusRow[]> {
@@ -159,6 +172,7 @@ export async function loadCorpus(dir: string, name: string): Promise<CorpusRow[]
       peakStates: row.peak_states ?? 0,
       log,
       firstLine: row.verdict === 'accept' ? '' : firstLineOf(log),
+      load: withBlobs(load, blobs),
       request: () => requestFromJson(load, btfOf, policy),
     };
   });

@@ -30,6 +30,11 @@ import { structAccess, type Walk } from './struct-walk.js';
 import { inRcuSection, isRcuReg, isTrustedReg, markBtfPointer } from './trust.js';
 import { checkKernelWrite, hasWriteRule } from './write-rules.js';
 
+function requirePerfmon(v: Verifier, name: string): void {
+  if (v.perfmon) return;
+  v.reject(ERRNO.EPERM, `'struct ${name}' access is allowed only to CAP_PERFMON and CAP_SYS_ADMIN`);
+}
+
 /**
  * `size` bytes at `off` (fixed parts of instruction and pointer) of the object that `reg` points to. `dst`: the register
  * that is loaded, null for stores and for what goes nowhere.
@@ -45,6 +50,7 @@ export function checkBtfAccess(
 ): void {
   const btf = reg.btf!;
   const name = btf.nameOf(reg.btfId);
+  requirePerfmon(v, name);
   if (!v.gplCompatible && isKernelBtf(v, btf)) {
     v.invalid(`Cannot access kernel 'struct ${name}' from non-GPL compatible program`);
   }
@@ -146,6 +152,7 @@ export function checkMapPointerAccess(
   if (name === undefined) {
     v.reject(ERRNO.ENOTSUPP, `map_ptr access not supported for map type ${reg.map!.type}`);
   }
+  requirePerfmon(v, name);
   if (off < 0) v.denied(`R${regno} is ${name} invalid negative access: off=${off}`);
   if (write) v.denied(`only read from ${name} is supported`);
   const found = structAccess(btf, kernelStruct(v, name), off, size, true);

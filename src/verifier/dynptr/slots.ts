@@ -5,8 +5,9 @@
  */
 import type { Verifier } from '../context.js';
 import { ERRNO } from '../errno.js';
+import { markInvalid } from '../privilege.js';
 import { acquireRef, releaseRef } from '../refs.js';
-import { markKnownZero, markUnknown, type Reg } from '../reg.js';
+import { markKnownZero, type Reg } from '../reg.js';
 import {
   CONST_PTR_TO_DYNPTR,
   DYNPTR_TYPE_LOCAL,
@@ -119,9 +120,10 @@ export function destroyDynptrAt(v: Verifier, frame: FuncState, at: number): void
   v.markSlotScratched(spi - 1);
   frame.slot(spi).types = 0;
   frame.slot(spi - 1).types = 0;
+  const invalidate = markInvalid(v);
   forEachReg(v.state, (reg) => {
     if (reg.type !== PTR_TO_MEM && reg.type !== (PTR_TO_MEM | PTR_MAYBE_NULL)) return;
-    if (reg.dynptrId === id) markUnknown(reg);
+    if (reg.dynptrId === id) invalidate(reg);
   });
   forget(v, frame, spi);
 }

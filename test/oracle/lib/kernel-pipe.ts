@@ -27,9 +27,9 @@ export class KernelPipe {
   readonly #waiting: ((answer: PipeAnswer) => void)[] = [];
   #fail: ((error: Error) => void) | undefined;
 
-  /** `logChars`: how much of a log's end to keep. */
-  constructor(logChars: number) {
-    this.#child = spawn('python3', [join(SHARED_ORACLE, 'kraw.py'), '--log', `${logChars}`]);
+  /** `logChars`: how much of a log's end to keep. `command`: what serves in place of `kraw.py`. */
+  constructor(logChars: number, command: readonly string[] = [join(SHARED_ORACLE, 'kraw.py')]) {
+    this.#child = spawn('python3', [...command, '--log', `${logChars}`]);
     this.#child.stderr.resume();
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
       this.#waiting.shift()?.(JSON.parse(line) as PipeAnswer);
