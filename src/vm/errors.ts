@@ -19,6 +19,13 @@ export class VmMemoryError extends VmError {}
 /** The host used an execution in a way that it does not allow (`VM_STATE`, `VM_WOULD_WAIT`). */
 export class VmStateError extends VmError {}
 
+/** Thrown by a helper that ends the run from wherever it is, with a value: `bpf_throw`. */
+export class HelperExit extends Error {
+  constructor(readonly r0: bigint) {
+    super('the program ended itself');
+  }
+}
+
 /**
  * Thrown by a helper when its caller passed what it may not use (`VM_HELPER_FAULT`); the engine turns it
  * into a `helper-fault` or `bad-access` of the running program.

@@ -31,7 +31,7 @@ import {
   STOP_RETURN,
 } from './core/layout.js';
 import type { Core } from './core.js';
-import { HelperFault, VmStateError } from './errors.js';
+import { HelperExit, HelperFault, VmStateError } from './errors.js';
 import { type HelperCall, setHalves } from './helper-call.js';
 import type { FlowResult, HelperDef, LoopHelper } from './helpers.js';
 import type { EngineMemory } from './memory.js';
@@ -79,6 +79,8 @@ export class Execution implements Caller {
   program!: Program;
   /** What stopped the run, once it has been stopped. */
   fault: Fault | undefined;
+  /** r0 of a run that a helper has ended. */
+  private ended: bigint | undefined;
   private fuel = 0;
   /** Instructions executed before the current slice. */
   private executed = 0;
@@ -122,6 +124,7 @@ export class Execution implements Caller {
     this.live = true;
     this.program = program;
     this.fault = undefined;
+    this.ended = undefined;
     this.flow = undefined;
     this.fuel = fuel;
     this.executed = 0;
@@ -183,6 +186,7 @@ export class Execution implements Caller {
    */
   resume(quantum = Number.POSITIVE_INFINITY): Stop {
     if (this.fault !== undefined) return 'fault';
+    if (this.ended !== undefined) return 'exit';
     if (!this.live || this.flow !== undefined || !(quantum >= 1)) this.cannotResume(quantum);
     const { engine } = this;
     const outer = engine.running;
@@ -383,6 +387,14 @@ export class Execution implements Caller {
   /** A helper threw: the fault that it stands for, or, where it is none of ours, the error again. */
   private helperStopped(error: unknown): Stop {
     if (error instanceof RunStopped && this.fault !== undefined) return 'fault';
+    if (error instanceof HelperExit) this.ended = error.r0;
+    // A callback that ends the run ends the helper that called it, too.
+    const thrown = error instanceof HelperExit || error instanceof RunStopped;
+    if (thrown && this.ended !== undefined) {
+      this.closeFrames();
+      this.setReg(0, this.ended);
+      return 'exit';
+    }
     if (!(error instanceof HelperFault)) throw error;
     const kind = error.address === undefined ? 'helper-fault' : 'bad-access';
     return this.stopped(kind, error.detail, this.word(HOT_PC) - CELL, error.address, error.size);

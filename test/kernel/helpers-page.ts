@@ -150,7 +150,7 @@ was made with \`verify: 'enforce'\`; \`verify: 'never'\` asks no verifier.
 What helpers find in the simulated kernel is set up through \`stateOf(kernel)\`: \`sockets.add({ … })\`, \`fib.routes\`, \`fib.neighbours\`, \`fib.devices\`, \`makeCgroup(id, parent)\`,
 \`cgroupOfTask\`, \`paths\`; what programs did is read there: \`signals\`, \`streams\`. What belongs to one run (attach cookie, arguments, the sysctl, TCP options) is a \`RunContext\`.
 
-\`npx tsx test/oracle/helper-runs.ts\` runs 2,546 programs that call helpers and kernel functions, with arguments around their limits, in the running kernel and here: results and
+\`npx tsx test/oracle/helper-runs.ts\` runs 2,551 programs that call helpers and kernel functions, with arguments around their limits, in the running kernel and here: results and
 packets are equal. A recording of them is replayed by \`test/kernel/helper-runs.test.ts\`.
 
 ## Helpers
@@ -169,7 +169,7 @@ ${kfuncs.join('\n')}
 
 \`bpf_obj_new\` and its kin take their sizes and special fields from the program's own BTF; lists and trees lie in memory as the kernel's do. Sets of CPUs have 64 bits. Iterators
 over tasks and groups walk over what there is when they begin. \`bpf_cast_to_kern_ctx\` gives an image of \`struct sk_buff\` or \`struct xdp_buff\` with the common members.
-Exceptions (\`bpf_throw\`), connection tracking, cryptography, keys and sched_ext are not there.
+\`bpf_throw\` ends the program with what it throws; callbacks for exceptions are not there, nor are connection tracking, cryptography, keys and sched_ext.
 `;
 }
 

@@ -78,6 +78,13 @@ export function kfuncCases(btf: Btf): HelperCase[] {
         `${put(32, '0500000000000080ff00000000000000')}\nr9 = 0\n${at(1, 16)}\n${at(2, 32)}\nr3 = ${words}\n${kfunc('bpf_iter_bits_new')}\nr8 = r0\nagain:\n${at(1, 16)}\n${kfunc('bpf_iter_bits_next')}\nif r0 == 0 goto done\nr1 = *(s32 *)(r0 + 0)\nr9 *= 3\nr9 += r1\ngoto again\ndone:\n${at(1, 16)}\n${kfunc('bpf_iter_bits_destroy')}\nr0 = r9\nr0 ^= r8`,
       ),
     ),
+    ...[0, 1, 64, -1].map((value) =>
+      one(`bpf_throw ${value}`, `r1 = ${value}\n${kfunc('bpf_throw')}\nr0 = 5`),
+    ),
+    one(
+      'bpf_throw from a function',
+      `r1 = r6\ncall pc+1\nexit\nr1 = *(u32 *)(r1 + 0)\nif r1 == 0 goto out\nr1 = 77\n${kfunc('bpf_throw')}\nout:\nr0 = 3`,
+    ),
     ...packetDynptrs(one, kfunc),
     ...cpumasks(one, kfunc),
     one(

@@ -34,7 +34,12 @@ import type { HelperResolver, ImmResolver } from '../../vm/index.js';
 import { SyscallError, UnsupportedError } from '../errors.js';
 import type { Machine } from '../machine.js';
 import type { KernelProfile } from '../profile.js';
-import { CONVERTED_CALL, type Converted, convertContextAccesses } from './convert/context-access.js';
+import {
+  CONVERTED_CALL,
+  type Converted,
+  convertContextAccesses,
+  type ReadMap,
+} from './convert/context-access.js';
 import { neutraliseDeadCode } from './convert/dead-code.js';
 import { ProgArrayMap } from './fd-array.js';
 import type { BpfMap } from './map.js';
@@ -70,7 +75,7 @@ export function loadProg(
 ): BpfProg {
   const verdict = judge(kernel, source, maps, options);
   const verified = verdict?.verdict === 'accept';
-  const { insns, calls } = verified ? rewrite(source, verdict) : { insns: source.insns, calls: [] };
+  const { insns, calls } = verified ? rewrite(kernel, source, verdict) : { insns: source.insns, calls: [] };
   const context: LoadContext = {
     env: runtimeEnv(kernel, source, options),
     name: source.name,
@@ -188,8 +193,36 @@ function mapView(kernel: Machine, map: BpfMap): VerifyMap {
   };
 }
 
-function rewrite(source: LoadableProgram, { reached, pointerTypes }: VerifyResult): Converted {
-  return convertContextAccesses(neutraliseDeadCode(source.insns, reached), source.type, pointerTypes);
+function rewrite(
+  kernel: Machine,
+  source: LoadableProgram,
+  { reached, pointerTypes }: VerifyResult,
+): Converted {
+  const live = neutraliseDeadCode(source.insns, reached);
+  return convertContextAccesses(live, source.type, pointerTypes, mapReader(kernel));
+}
+
+/** Members of `struct bpf_map` that programs read, as the target lays it out; the rest is zero. */
+function mapReader(kernel: Machine): ReadMap {
+  const id = kernel.btf?.findByName('bpf_map', 'struct');
+  const members: readonly (readonly [name: string, value: (map: BpfMap) => number])[] = [
+    ['map_type', ({ type }) => type],
+    ['key_size', ({ keySize }) => keySize],
+    ['value_size', ({ valueSize }) => valueSize],
+    ['max_entries', ({ maxEntries }) => maxEntries],
+    ['map_flags', ({ mapFlags }) => mapFlags],
+    ['id', (map) => map.id],
+  ];
+  const places = members.flatMap(([name, value]) => {
+    const found = id === undefined ? undefined : kernel.btf!.findMember(id, name);
+    return found === undefined ? [] : [{ at: found.bitOffset / 8, value }];
+  });
+  return (header, offset, size) => {
+    const map = kernel.mapAt(header);
+    const place = places.find(({ at }) => offset >= at && offset + size <= at + 4);
+    if (map === undefined || place === undefined) return 0n;
+    return BigInt.asUintN(8 * size, BigInt(place.value(map)) >> BigInt(8 * (offset - place.at)));
+  };
 }
 
 function runtimeEnv(kernel: Machine, source: LoadableProgram, options: ProgLoadOptions): ProgEnv {

@@ -25,7 +25,13 @@ import {
   bpfSize,
 } from '../../../isa/constants.js';
 import type { Insn } from '../../../isa/insn.js';
-import { baseType, PTR_TO_CTX, PTR_TO_SOCK_COMMON, PTR_TO_SOCKET } from '../../../verifier/reg-type.js';
+import {
+  baseType,
+  CONST_PTR_TO_MAP,
+  PTR_TO_CTX,
+  PTR_TO_SOCK_COMMON,
+  PTR_TO_SOCKET,
+} from '../../../verifier/reg-type.js';
 import type { HelperCall, HelperDef } from '../../../vm/index.js';
 import { type KernelField, kernelField } from './fields.js';
 
@@ -93,15 +99,36 @@ function queueMappingStore(insn: Insn): HelperDef {
   return { kind: 'plain', name: 'store to queue_mapping', run };
 }
 
+/** Bytes of a map's `struct bpf_map` that lie at an offset. */
+export type ReadMap = (header: number, offset: number, size: number) => bigint;
+
+/** A load through a pointer to a map: what lies there is no `struct bpf_map`, so the host says what would. */
+function mapLoad(insn: Insn, read: ReadMap): HelperDef {
+  const size = bytesOf(insn.code);
+  const run = (call: HelperCall): undefined => {
+    call.i64[insn.dst] = BigInt.asIntN(64, read(call.argU32(insn.src), insn.off, size));
+  };
+  return { kind: 'plain', name: 'load from a map', run };
+}
+
 /** `pointerTypes`: what the verifier says each instruction goes through. */
 export function convertContextAccesses(
   insns: readonly Insn[],
   progType: ProgType,
   pointerTypes: Uint32Array,
+  readMap: ReadMap,
 ): Converted {
   const calls: HelperDef[] = [];
   const convert = (insn: Insn, slot: number): Insn => {
     const type = pointerTypes[slot]!;
+    if (
+      baseType(type) === CONST_PTR_TO_MAP &&
+      bpfClass(insn.code) === BPF_LDX &&
+      bpfMode(insn.code) === BPF_MEM
+    ) {
+      const imm = CONVERTED_CALL + calls.push(mapLoad(insn, readMap)) - 1;
+      return { code: BPF_JMP | BPF_CALL, dst: 0, src: 0, off: 0, imm };
+    }
     const layout = type === 0 ? undefined : layoutOf(type, progType);
     if (layout === undefined) return insn;
     const insnClass = bpfClass(insn.code);

@@ -44,6 +44,7 @@ export function kfuncResolver(kernel: Machine): (load: LoadContext) => (id: numb
       const name = btf.nameOf(id);
       const info = kfuncByName(name);
       if (info === undefined || !mayCallKfunc(load.env, info)) return undefined;
+      if (name === 'bpf_throw' && hasExceptionCallback(load)) return undefined;
       table ??= kfuncTable(kernel);
       const run = table[name];
       const flow = kernel.sched.interleaved ? flows[name] : undefined;
@@ -55,4 +56,14 @@ export function kfuncResolver(kernel: Machine): (load: LoadContext) => (id: numb
       return made.get(id);
     };
   };
+}
+
+/** A program that catches what it throws with a function of its own; there is no such thing here. */
+function hasExceptionCallback({ btf, name }: LoadContext): boolean {
+  if (btf === undefined) return false;
+  for (const [, type] of btf.types()) {
+    const tagged = type.kind === 'decl_tag' && type.name.startsWith('exception_callback:');
+    if (tagged && btf.nameOf(type.type) === name) return true;
+  }
+  return false;
 }

@@ -5,7 +5,7 @@
 import { Errno } from '../../../abi/errno.js';
 import type { ProgType } from '../../../abi/prog-types.js';
 import { FIELD } from '../../../verifier/special-fields.js';
-import { type HelperCall, HelperFault } from '../../../vm/index.js';
+import { type HelperCall, HelperExit, HelperFault } from '../../../vm/index.js';
 import { Cgroup } from '../../cgroup/cgroup.js';
 import { bpfPrintf } from '../../lib/vsprintf.js';
 import type { Machine } from '../../machine.js';
@@ -183,6 +183,9 @@ function workKfuncs(kernel: Machine): KfuncTable {
 
 function miscKfuncs(kernel: Machine): KfuncTable {
   return {
+    bpf_throw(call) {
+      throw new HelperExit(call.arg(1));
+    },
     bpf_cast_to_kern_ctx: (call, { env }) => kernelContext(kernel, call, env.type as ProgType),
     bpf_rdonly_cast: (call) => call.arg(1),
     bpf_map_sum_elem_count(call) {
