@@ -14,7 +14,7 @@ import { Kernel } from '../../src/kernel/kernel.js';
 import type { LoadableProgram } from '../../src/object/types.js';
 import { requestFromJson } from '../../src/verifier/raw-request.js';
 import type { KernelRun } from './lib/kernel-pipe.js';
-import { decodeSlots, encodeSlots, type Slot } from './random/builder.js';
+import { CALL, decodeSlots, EXIT, encodeSlots, LD_IMM64, type Slot } from './random/builder.js';
 import type { MapSpec } from './random/gen.js';
 import type { RandomRequest } from './random/program.js';
 import { btfOf } from './verdicts-judge.js';
@@ -115,10 +115,30 @@ function sharedKernel(): Kernel {
 const FUEL = 20_000_000;
 const OUT_OF_FUEL = 'FAULT_OUT_OF_FUEL';
 
-/** `shift` moves everything in memory, to tell results that depend on addresses. */
-function runOurs(request: RandomRequest, inputs: readonly RunInput[], shift: number): OurRun[] {
-  const kernel = shift > 0 ? new Kernel({ checked: true }) : sharedKernel();
-  if (shift > 0) kernel.memory.alloc(shift, 'none');
+/** Ways to lie in memory: bytes that come first, and by how much stacks are off from 16-byte alignment. */
+interface Place {
+  readonly before: number;
+  readonly stack: number;
+}
+
+/** Linux aligns a stack to 8 bytes, our engine to 16. */
+const PLACES: readonly Place[] = [
+  { before: 0x3318, stack: 8 },
+  { before: 0x2a_5550, stack: 0 },
+];
+
+/** A kernel in which everything is elsewhere, to tell results that depend on addresses. */
+function movedKernel({ before, stack }: Place): Kernel {
+  const kernel = new Kernel({ checked: true });
+  kernel.memory.alloc(before, 'none');
+  const execution = kernel.engine.execution();
+  const { address32, size } = execution.stack;
+  Object.assign(execution, { stack: { address32: address32 + stack, size: size - stack } });
+  kernel.engine.giveBack(execution);
+  return kernel;
+}
+
+function runOurs(request: RandomRequest, inputs: readonly RunInput[], kernel: Kernel): OurRun[] {
   const maps = request.maps.map((spec) => createMap(kernel, spec));
   const prog = kernel.bpf.progLoad(loadable(request), maps, { request: requestFromJson(request, btfOf) });
   return inputs.map(({ data_in, ctx_in }) => {
@@ -143,16 +163,25 @@ function firstDifference(ours: readonly OurRun[], theirs: readonly KernelRun[]):
   return undefined;
 }
 
-/** `theirs`: the kernel's answers to the inputs. `pure`: the results can be compared. */
-export function runAccepted(request: RandomRequest, theirs: readonly KernelRun[], pure: boolean): RunVerdict {
+/** Helpers whose results are no function of the program's input: random numbers, time, CPU, task. */
+const IMPURE: ReadonlySet<number> = new Set([5, 7, 8, 14, 118]);
+
+const isPure = ({ insns }: RandomRequest): boolean =>
+  decodeSlots(insns).every(({ code, src, imm }) => code !== CALL || src !== 0 || !IMPURE.has(imm));
+
+/** `theirs`: the kernel's answers to the inputs. */
+export function runAccepted(request: RandomRequest, theirs: readonly KernelRun[]): RunVerdict {
   const inputs = inputsFor(request.prog_type);
   try {
-    const ours = runOurs(request, inputs.length > 0 ? inputs : [{}], 0);
-    if (!pure || theirs.length === 0) return { kind: 'not compared' };
+    const ours = runOurs(request, inputs.length > 0 ? inputs : [{}], sharedKernel());
+    if (theirs.length === 0 || !isPure(request)) return { kind: 'not compared' };
     const what = firstDifference(ours, theirs);
     if (what === undefined) return { kind: 'equal' };
-    const moved = runOurs(request, inputs, 0x3318);
-    const depends = moved.some((run, i) => run.retval !== ours[i]!.retval || run.data !== ours[i]!.data);
+    const depends = PLACES.some((place) =>
+      runOurs(request, inputs, movedKernel(place)).some(
+        (run, i) => run.retval !== ours[i]!.retval || run.data !== ours[i]!.data,
+      ),
+    );
     return depends ? { kind: 'depends on addresses' } : { kind: 'differs', what };
   } catch (error) {
     if (error instanceof UnsupportedError) return { kind: 'unsupported' };
@@ -163,18 +192,61 @@ export function runAccepted(request: RandomRequest, theirs: readonly KernelRun[]
   }
 }
 
-/** Bytes below r10 that `zeroed` writes: as far as the generator's functions go. */
-const DEEPEST = 208;
+const PSEUDO_CALL = 1;
+const PSEUDO_FUNC = 4;
+
+/** Where a call goes, or whose address a load takes. */
+function calleeOf({ code, src, imm }: Slot, at: number): number | undefined {
+  const isCallee = code === CALL ? src === PSEUDO_CALL : code === LD_IMM64 && src === PSEUDO_FUNC;
+  return isCallee ? at + 1 + imm : undefined;
+}
+
+/** Copies of the slots with `inserted(start)` before each of `starts`: calls lead to what is new, jumps past it. */
+function insertAt(
+  slots: readonly Slot[],
+  starts: ReadonlyMap<number, readonly Slot[]>,
+): { slots: Slot[]; moved: (at: number) => number } {
+  const size = (before: number): number =>
+    [...starts].reduce((sum, [start, added]) => (start < before ? sum + added.length : sum), 0);
+  const moved = (at: number): number => at + size(at);
+  const out = slots.flatMap((slot, at): Slot[] => {
+    const from = at + size(at + 1);
+    const added = starts.get(at) ?? [];
+    const callee = calleeOf(slot, at);
+    const { code, off, imm } = slot;
+    const cls = code & 7;
+    if (callee !== undefined) return [...added, { ...slot, imm: moved(callee) - from - 1 }];
+    if ((cls !== 5 && cls !== 6) || code === CALL || code === EXIT) return [...added, slot];
+    // as the target's own instruction: past what stands before it
+    const to = (distance: number): number => at + 1 + distance + size(at + 2 + distance) - from - 1;
+    return [...added, code === 0x06 ? { ...slot, imm: to(imm) } : { ...slot, off: to(off) }];
+  });
+  return { slots: out, moved };
+}
 
 /**
- * The same program with its stack zeroed before. A privileged program may read what it has not written, and then finds what the last
- * user of that stack left.
+ * The same program with the stack of each of its functions filled first, with zeros or with something else. A privileged program may
+ * read what it has not written, and then finds what the last user of that stack left. `depths`: bytes that each function
+ * uses, as the verifier tells them (`16+32`).
  */
-export function zeroed(request: RandomRequest): RandomRequest {
-  const zeros: Slot[] = [];
-  for (let off = -DEEPEST; off < 0; off += 8) zeros.push({ code: 0x7a, dst: 10, src: 0, off, imm: 0 });
+export function filled(request: RandomRequest, depths: string, value = 0): RandomRequest {
+  const slots = decodeSlots(request.insns);
+  const callees = slots.flatMap((slot, at) => calleeOf(slot, at) ?? []);
+  const starts = [...new Set([0, ...callees])].sort((a, b) => a - b);
+  const known = depths.split('+').map(Number);
+  // functions that went away as dead code leave no depth: then the largest for all
+  const bytes = known.length === starts.length ? known : starts.map(() => Math.max(...known));
+  const fill = (depth: number): Slot[] =>
+    Array.from({ length: Math.ceil(depth / 8) }, (_, i) => ({
+      code: 0x7a,
+      dst: 10,
+      src: 0,
+      off: -8 * (i + 1),
+      imm: value,
+    }));
+  const result = insertAt(slots, new Map(starts.map((start, i) => [start, fill(bytes[i]!)])));
   const info = Buffer.from(request.func_info ?? '', 'hex');
-  for (let at = 8; at < info.length; at += 8) info.writeUInt32LE(info.readUInt32LE(at) + zeros.length, at);
-  const insns = encodeSlots([...zeros, ...decodeSlots(request.insns)]);
+  for (let at = 0; at < info.length; at += 8) info.writeUInt32LE(result.moved(info.readUInt32LE(at)), at);
+  const insns = encodeSlots(result.slots);
   return { ...request, insns, ...(info.length > 0 && { func_info: info.toString('hex') }) };
 }

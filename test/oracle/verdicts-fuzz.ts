@@ -4,17 +4,17 @@
  *
  * Every half minute a line on standard error says how far it is, and a program that takes long is named.
  *
- *   npm run oracle:fuzz -- --seconds N --seed S [--programs N] [--out FILE] [--no-run] [--no-minimise] [--only SEED]
+ *   npm run oracle:fuzz -- --seconds N --seed S [--programs N] [--out FILE] [--no-run] [--no-minimise] [--only SEED,…]
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { decodeInsns, disassemble } from '../../src/isa/index.js';
 import { knownRun } from './accepted-known.js';
-import { inputsFor, runAccepted, zeroed } from './accepted-run.js';
+import { filled, inputsFor, runAccepted } from './accepted-run.js';
 import { kernelRefusal } from './lib/kernel.js';
 import { KernelPipe, type PipeAnswer } from './lib/kernel-pipe.js';
-import { type RandomProgram, type RandomRequest, structuredProgram } from './random/program.js';
-import { judge, LOG_LEVEL, overflowsQueue } from './verdicts-judge.js';
+import { type RandomRequest, structuredProgram } from './random/program.js';
+import { judge, LOG_LEVEL, overflowsQueue, stackDepthsOf } from './verdicts-judge.js';
 import { minimise } from './verdicts-minimise.js';
 import { randomProgram } from './verdicts-random.js';
 
@@ -48,11 +48,10 @@ interface Finding {
 }
 
 /** One in five is as wild as can be, the others follow rules. */
-function programOf(seed: number): RandomProgram {
+function programOf(seed: number): RandomRequest {
   if (seed % 5 !== 0) return structuredProgram(seed);
   const { progType, insns, maps } = randomProgram(seed);
-  const request = { prog_type: progType, expected_attach_type: 0, insns, maps, license: 'GPL' };
-  return { request, pure: false };
+  return { prog_type: progType, expected_attach_type: 0, insns, maps, license: 'GPL' };
 }
 
 const asked = (request: RandomRequest): object => ({
@@ -77,11 +76,7 @@ const findings: Finding[] = [];
 const messages = new Map<string, number>();
 
 /** Difference of a program, empty where there is none; and both sides' words. */
-function examine(
-  { request, pure }: RandomProgram,
-  answer: PipeAnswer,
-  counted: boolean,
-): [kind: string, text: string] {
+function examine(request: RandomRequest, answer: PipeAnswer, counted: boolean): [kind: string, text: string] {
   if (answer.verdict === NOT_ASKED) return ['', ''];
   const judged = judge(request, answer);
   if (counted) {
@@ -92,7 +87,7 @@ function examine(
   if (judged.difference !== 'agree' && judged.difference !== 'unsupported')
     return [judged.difference, judged.text];
   if (answer.verdict !== 'accept' || !values.run) return ['', ''];
-  const ran = runAccepted(request, answer.runs ?? [], pure);
+  const ran = runAccepted(request, answer.runs ?? []);
   if (counted) count(`run: ${ran.kind}`);
   return 'what' in ran ? [`run: ${ran.kind}`, `  ${ran.what}`] : ['', ''];
 }
@@ -124,54 +119,52 @@ function noteSlow(seed: number, since: number): void {
   if (seconds * 1000 >= SLOW_MS) console.error(`seed ${seed} took ${seconds.toFixed(1)} s`);
 }
 
+/** Seeds of the run, by number. */
+const chosen = values.only?.split(',').map(Number);
+const first = Number(values.seed);
+const seedAt = (index: number): number => (chosen === undefined ? first + index : chosen[index]!);
+const total = chosen?.length ?? Number(values.programs);
+
 async function main(pipe: KernelPipe): Promise<void> {
   const started = performance.now();
   const end = started + 1000 * Number(values.seconds);
-  const first = Number(values.only ?? values.seed);
-  const last = values.only === undefined ? first + Number(values.programs) : first + 1;
   /** The next programs, judged by us already: not the whole batch where time is up. */
-  const batch = (seed: number): RandomProgram[] => {
-    const programs: RandomProgram[] = [];
-    for (let at = seed; at < Math.min(seed + BATCH, last) && performance.now() < end; at++) {
+  const batch = (from: number): RandomRequest[] => {
+    const programs: RandomRequest[] = [];
+    for (let at = from; at < Math.min(from + BATCH, total) && performance.now() < end; at++) {
       const since = performance.now();
-      const program = programOf(at);
-      overflowsQueue(program.request);
+      const program = programOf(seedAt(at));
+      overflowsQueue(program);
       programs.push(program);
-      noteSlow(at, since);
-      progress(started, at + 1);
+      noteSlow(seedAt(at), since);
+      progress(started, seedAt(at) + 1);
     }
     return programs;
   };
-  let seed = first;
-  let programs = batch(seed);
-  let pending = answersTo(
-    pipe,
-    programs.map(({ request }) => request),
-  );
+  let index = 0;
+  let programs = batch(index);
+  let pending = answersTo(pipe, programs);
   while (programs.length > 0) {
     const answers = await pending;
     const now = programs;
-    const base = seed;
-    seed += now.length;
-    programs = batch(seed);
+    const base = index;
+    index += now.length;
+    programs = batch(index);
     // the kernel works on the next ones while we look at these
-    pending = answersTo(
-      pipe,
-      programs.map(({ request }) => request),
-    );
+    pending = answersTo(pipe, programs);
     now.forEach((program, i) => {
       const answer = answers[i]!;
       count('programs');
       count(answer.verdict);
       const [kind, text] = examine(program, answer, true);
-      if (kind !== '') findings.push({ seed: base + i, kind, text, request: program.request });
+      if (kind !== '') findings.push({ seed: seedAt(base + i), kind, text, request: program });
     });
   }
   await pending;
   console.error(`${findings.length} findings to look at again`);
   const seconds = (performance.now() - started) / 1000;
   const kept = await settle(pipe);
-  summary(seconds, first);
+  summary(seconds, seedAt(0));
   await report(pipe, kept);
   if (kept.length > 0) process.exitCode = 1;
 }
@@ -192,18 +185,29 @@ function summary(seconds: number, first: number): void {
     if (what.startsWith('known: ')) console.log(`known divergence: ${what.slice(7)}: ${many}`);
 }
 
-/** Differences between runs that are still there when both begin with an empty stack. */
+/** What each function's stack is filled with, to tell what rests on its old contents. */
+const FILLS = [0, 0x5a5aa5a5];
+
+const withStack = (request: RandomRequest, value: number): RandomRequest =>
+  filled(request, stackDepthsOf(request), value);
+
+/** Whether both sides agree once every function finds the same on its stack, whatever that is. */
+async function agreesOnFilledStack(pipe: KernelPipe, request: RandomRequest): Promise<boolean> {
+  const requests = FILLS.map((value) => withStack(request, value));
+  const answers = await answersTo(pipe, requests);
+  return requests.every(
+    (candidate, i) => answers[i]!.verdict === 'accept' && examine(candidate, answers[i]!, false)[0] === '',
+  );
+}
+
+/** Differences that are still there once both begin with the same stack, and that no known reason explains. */
 async function settle(pipe: KernelPipe): Promise<Finding[]> {
   const kept: Finding[] = [];
   for (const finding of findings) {
-    if (finding.kind === 'run: differs') {
-      const request = zeroed(finding.request);
-      const [answer] = await answersTo(pipe, [request]);
-      if (answer!.verdict === 'accept' && examine({ request, pure: true }, answer!, false)[0] === '') {
-        count('run: depends on the stack');
-        counts.set('run: differs', of('run: differs') - 1);
-        continue;
-      }
+    if (finding.kind === 'run: differs' && (await agreesOnFilledStack(pipe, finding.request))) {
+      count('run: depends on the stack');
+      counts.set('run: differs', of('run: differs') - 1);
+      continue;
     }
     const known = knownRun(finding.request, finding.kind, finding.text);
     if (known === undefined) {
@@ -224,22 +228,19 @@ async function report(pipe: KernelPipe, findings: readonly Finding[]): Promise<v
     perKind.set(finding.kind, seen);
     let { request, text } = finding;
     const runs = finding.kind.startsWith('run:');
-    if (runs) request = zeroed(request);
+    if (runs) request = withStack(request, 0);
     if (values.minimise && seen <= MAX_MINIMISED) {
       request = await minimise(
         finding.request,
         async (given) => {
-          const candidates = runs ? given.map(zeroed) : given;
+          const candidates = runs ? given.map((candidate) => withStack(candidate, 0)) : given;
           const answers = await answersTo(pipe, candidates);
-          return candidates.map(
-            (candidate, i) =>
-              examine({ request: candidate, pure: true }, answers[i]!, false)[0] === finding.kind,
-          );
+          return candidates.map((candidate, i) => examine(candidate, answers[i]!, false)[0] === finding.kind);
         },
         performance.now() + MINIMISE_MS,
       );
       const [answer] = await answersTo(pipe, [request]);
-      text = examine({ request, pure: true }, answer!, false)[1];
+      text = examine(request, answer!, false)[1];
     }
     blocks.push(
       `${finding.kind}: seed ${finding.seed}, ${request.prog_type}\n${text}\n${listing(request)}\n  ${JSON.stringify(request)}`,

@@ -54,6 +54,12 @@ function ourResult(request: object): VerifyResult | Error {
   return result;
 }
 
+/** Bytes of stack that each function uses (`16+32`); empty where we refuse the program. */
+export function stackDepthsOf(request: object): string {
+  const result = ourResult(request);
+  return result instanceof Error || result.verdict !== 'accept' ? '' : result.stackDepth;
+}
+
 /**
  * Whether a program would bring the kernel to its limit of queued paths. Linux 6.18.44 dereferences a null pointer when
  * that happens at an AND or OR that splits a state (`maybe_fork_scalars`): such a program is never asked about.

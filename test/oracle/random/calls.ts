@@ -227,20 +227,12 @@ export function queue(g: Gen): void {
   }
 }
 
-/** Helpers without arguments; the second: the result is not a function of the program's input. */
-const SIMPLE: readonly (readonly [id: number, impure: boolean])[] = [
-  [7, true],
-  [5, true],
-  [8, true],
-  [14, true],
-  [118, true],
-];
+/** Helpers without arguments, whose results are no function of the program's input. */
+const SIMPLE = [7, 5, 8, 14, 118];
 
 export function simpleHelper(g: Gen): void {
   const { rng, b } = g;
-  const [id, impure] = rng.pick(SIMPLE);
-  if (impure) g.shared.pure = false;
-  b.call(id);
+  b.call(rng.pick(SIMPLE));
   // get_smp_processor_id is inlined and the others are not: what it leaves depends on how its caller spilled.
   g.afterCall();
   g.set(0, SCALAR);
@@ -282,7 +274,6 @@ export function sizedHelper(g: Gen): void {
     size(sizeReg);
     b.call(26);
   } else if (tracing) {
-    g.shared.pure = false;
     at(1);
     size(2);
     b.mov(3, 0);

@@ -61,8 +61,6 @@ export interface Shared {
   readonly hasBtf: boolean;
   /** Chance that something is forgotten, or off by one. */
   readonly slip: number;
-  /** The result depends on the program and its input only. */
-  pure: boolean;
 }
 
 /** Stack bytes for numbers; keys and buffers lie below. */

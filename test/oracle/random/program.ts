@@ -42,12 +42,6 @@ export interface RandomRequest {
   readonly func_info?: string;
 }
 
-export interface RandomProgram {
-  readonly request: RandomRequest;
-  /** The result depends on the program and its input only. */
-  readonly pure: boolean;
-}
-
 type Statement = (g: Gen) => void;
 
 const MAX_NESTING = 3;
@@ -224,7 +218,7 @@ const TYPES: readonly ProgTypeName[] = [
   'perf_event',
 ];
 
-export function structuredProgram(seed: number): RandomProgram {
+export function structuredProgram(seed: number): RandomRequest {
   const rng = new Rng(seed);
   const progType = rng.pick(TYPES);
   const slip = rng.pick([0, 0, 0, 0.005, 0.02]);
@@ -237,7 +231,6 @@ export function structuredProgram(seed: number): RandomProgram {
     subs: [],
     hasBtf: rng.chance(0.3),
     slip,
-    pure: true,
   };
   mainBody(new Gen(shared, 0));
   const starts = [0];
@@ -251,7 +244,7 @@ export function structuredProgram(seed: number): RandomProgram {
     for (const at of sub.callers) builder.slots[at]!.imm = starts[i + 1]! - at - 1;
   });
   if (rng.chance(0.35)) mutate(rng, builder.slots);
-  const request: RandomRequest = {
+  return {
     prog_type: progType,
     expected_attach_type: 0,
     insns: encodeSlots(builder.slots),
@@ -259,5 +252,4 @@ export function structuredProgram(seed: number): RandomProgram {
     license: 'GPL',
     ...(shared.hasBtf && { btf: btfOf(shared.subs), func_info: funcInfo(starts) }),
   };
-  return { request, pure: shared.pure };
 }
