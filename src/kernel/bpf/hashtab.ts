@@ -83,6 +83,7 @@ export class HashMap extends HashTable {
 
   override release(): void {
     this.allocator?.destroy();
+    this.locks.free();
     super.release();
   }
 

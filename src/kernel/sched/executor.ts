@@ -191,13 +191,16 @@ export class Executor implements Driver {
         if (pause.deadlineNs === undefined) this.deadlock(pause);
         this.advance(cpu, pause.deadlineNs);
       }
-    } else if (leaves(pause, cpu)) this.reschedule(cpu);
-    else if (sched.interleaved) {
+    } else if (leaves(pause, cpu)) {
+      task.pause = pause;
+      this.reschedule(cpu);
+    } else if (sched.interleaved) {
       // It goes on itself unless something else is due: what comes later must not be taken for the next thing.
       if (!this.choices().some((choice) => timeOf(choice) <= sched.clock.nanos)) return;
       this.step();
     } else return;
     this.comeBack(pause, task, context);
+    if (task.pause === pause) task.pause = undefined;
   }
 
   /** Runs others until the task is on a CPU and what came on top of its context has ended. */
@@ -368,8 +371,10 @@ export class Executor implements Driver {
     if (step === undefined) {
       task.state = 'dead';
       this.reschedule(cpu);
-    } else if (leaves(step, cpu)) this.reschedule(cpu);
-    else cpu.taskPause = step;
+    } else {
+      cpu.taskPause = step;
+      if (leaves(step, cpu)) this.reschedule(cpu);
+    }
   }
 
   /** The next pause of a task, undefined where its flow has ended. */
@@ -411,7 +416,10 @@ export class Executor implements Driver {
   private putBack(cpu: Cpu, prev: Task): void {
     const { sched } = this;
     sched.account(cpu);
-    if (prev.state !== 'running' || prev === cpu.idle) return;
+    if (prev === cpu.idle || prev.state === 'dead') return;
+    // Preempted between deciding to sleep and leaving: it stays runnable and decides again.
+    const preempted = prev.pause?.kind === 'point';
+    if (prev.state !== 'running' && !preempted) return;
     const here = prev.allows(cpu.id) || prev.migrationDisabled > 0;
     sched.enqueue(prev, here ? cpu : sched.selectCpu(prev), here ? 'preempted' : 'moved');
   }

@@ -328,8 +328,9 @@ export class Sched {
     if (task.state !== kind) return false;
     task.state = 'running';
     task.sleepsOn = undefined;
-    // One that has not left its CPU yet just stays.
-    if (!task.onCpu) this.enqueue(task, this.selectCpu(task));
+    // One that has not left its CPU yet, or was preempted before it did, just stays.
+    const queued = this.cpus[task.cpu]!.queue.includes(task);
+    if (!task.onCpu && !queued) this.enqueue(task, this.selectCpu(task));
     this.note({ kind: 'wake', task: traced(task), target: task.cpu });
     if (this.wakePoint.armed) this.fireLocked(this.wakePoint, [task.comm, task.pid, task.prio, task.cpu]);
     return true;

@@ -61,6 +61,7 @@ export class Syscalls {
     tracing.memory.give(regs);
     calls.splice(-2);
     yield* sched.resched();
+    tracing.kernel.lockdep.returnToUser();
     return verdict.action === 'ALLOW' ? { value } : { value, seccomp: verdict };
   }
 

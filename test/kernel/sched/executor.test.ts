@@ -163,3 +163,24 @@ describe('executor', () => {
     expect(() => kernel.executor.settle()).toThrow(/more than 100 steps/);
   });
 });
+
+test('a task that is preempted before it sleeps stays runnable, and is not queued twice when woken', () => {
+  const kernel = kernelWith(1);
+  const { sched, executor } = kernel;
+  let ready = false;
+  const order: string[] = [];
+  const sleeper = sched.spawn(attr(2, { nice: 5 }), function* () {
+    sched.current.state = 'sleeping';
+    sched.spawn(attr(3, { policy: 'fifo', rtPriority: 1 }), function* () {
+      order.push(`urgent sees ${sleeper.state}`);
+      ready = true;
+      expect(sched.wake(sleeper)).toBe(true);
+    });
+    yield* sched.point(HERE);
+    order.push('again');
+    yield* sleepUntil(sched, waitable('flag'), () => ready);
+  });
+  executor.settle();
+  expect(order).toEqual(['urgent sees sleeping', 'again']);
+  expect(sleeper.state).toBe('dead');
+});
