@@ -33,6 +33,7 @@ export function simText(report: SimReport, strong: (text: string) => string): st
     report.maps.flatMap((map) => mapText(map, TEXT_ENTRIES)),
   );
   section('latency', latencyLines(report));
+  section('unmet', report.unmet);
   lines.push('', strong(summary(report)));
   return lines.join('\n');
 }
@@ -87,9 +88,10 @@ function latencyLines({ latency }: SimReport): string[] {
   ];
 }
 
-function summary({ splats, deadlock, stopped }: SimReport): string {
+function summary({ splats, deadlock, stopped, unmet }: SimReport): string {
   const reports =
     splats.length === 0 ? 'no report' : `${splats.length} report${splats.length > 1 ? 's' : ''}`;
   if (stopped !== undefined) return `${reports}; stopped: ${stopped}`;
-  return deadlock === undefined ? reports : `${reports}; ended in a deadlock`;
+  if (deadlock !== undefined) return `${reports}; ended in a deadlock`;
+  return unmet.length === 0 ? reports : `${reports}; ${unmet.length} unmet expectations`;
 }

@@ -50,6 +50,8 @@ export interface SimResult {
   readonly deadlock?: string;
   /** Why it was stopped otherwise: it took too many steps, the kernel panicked. */
   readonly stopped?: string;
+  /** What the scenario expects and does not hold, a sentence each. */
+  readonly unmet: readonly string[];
   readonly latency: LatencyReport;
   /** Simulated nanoseconds that it took. */
   readonly timeNs: number;
@@ -66,7 +68,7 @@ export function gather(
   kernel: Kernel,
   loaded: LoadedObject<Kernel>,
   events: readonly EventResult[],
-  head: Pick<SimResult, 'seed' | 'timeNs'> & SimEnd,
+  head: Pick<SimResult, 'seed' | 'timeNs' | 'unmet'> & SimEnd,
 ): SimResult {
   return {
     profile: kernel.profile.name,
@@ -85,6 +87,6 @@ export function gather(
 }
 
 /** Whether anything went wrong. */
-export function failed({ splats, deadlock, stopped }: SimResult): boolean {
-  return splats.length > 0 || deadlock !== undefined || stopped !== undefined;
+export function failed({ splats, deadlock, stopped, unmet }: SimResult): boolean {
+  return splats.length > 0 || deadlock !== undefined || stopped !== undefined || unmet.length > 0;
 }

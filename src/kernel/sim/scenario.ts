@@ -9,6 +9,7 @@ import { ScenarioError } from '../errors.js';
 import { type KernelProfile, kernelProfile, kernelProfileNames } from '../profile.js';
 import type { SchedPolicy, TaskAttr } from '../sched/task.js';
 import { type ActionSpec, readAction } from './action-spec.js';
+import { type ExpectSpec, readExpect } from './expect.js';
 import { Reader } from './reader.js';
 
 export interface TaskSpec {
@@ -65,6 +66,8 @@ export interface Scenario {
   readonly attach: readonly AttachSpec[] | undefined;
   readonly maps: readonly MapSpec[];
   readonly events: readonly EventSpec[];
+  /** What has to hold at the end. */
+  readonly expect: readonly ExpectSpec[];
 }
 
 /** Reads a file that a scenario names, relative to it. */
@@ -120,6 +123,11 @@ export function parseScenario(json: string, readFile: ReadFile): Scenario {
       .get('events')
       .items()
       .map((item) => readEvent(item, { cpus, tasks, readFile })),
+    expect:
+      root
+        .maybe('expect')
+        ?.items()
+        .map((item) => readExpect(item, cpus, readData)) ?? [],
   };
   root.maybe('description')?.text();
   root.end();

@@ -15,6 +15,7 @@ import type { Flow } from '../sched/flow.js';
 import type { Task } from '../sched/task.js';
 import type { ActionSpec } from './action-spec.js';
 import { Actions, sampleOf } from './actions.js';
+import { unmet } from './expect.js';
 import { type EventResult, gather, type SimEnd, type SimResult } from './result.js';
 import type { EventSpec, Scenario } from './scenario.js';
 
@@ -54,6 +55,8 @@ export interface Prepared {
   readonly loaded: LoadedObject<Kernel>;
   /** What has come of it so far, and how it ended where that was not by itself. */
   finish(end?: SimEnd): SimResult;
+  /** What the scenario expects at its end and does not hold, a sentence each. */
+  unmet(): string[];
 }
 
 /** The same as `simulate`, up to where things begin to happen. */
@@ -96,8 +99,13 @@ class Simulation implements Prepared {
   finish(end: SimEnd = {}): SimResult {
     const { kernel, scenario, loaded } = this;
     const timeNs = Math.max(...kernel.sched.cpus.map((cpu) => cpu.timeNs), kernel.clock.nanos) - this.startNs;
-    const head = { seed: scenario.seed, timeNs, ...end };
+    const ended = end.deadlock === undefined && end.stopped === undefined;
+    const head = { seed: scenario.seed, timeNs, unmet: ended ? this.unmet() : [], ...end };
     return gather(kernel, loaded, this.results, head);
+  }
+
+  unmet(): string[] {
+    return unmet(this.kernel, this.loaded, this.scenario.expect);
   }
 
   /** What is there before anything happens: devices, functions, values of maps, what is attached. */
@@ -117,6 +125,7 @@ class Simulation implements Prepared {
       }
     }
     for (const [i, { action }] of scenario.events.entries()) actions.check(action, `events[${i}]`);
+    for (const { map, path } of scenario.expect) actions.map(map, path);
     if (scenario.attach === undefined) this.attachAll();
     for (const { prog, to, path } of scenario.attach ?? []) {
       within(path, () => kernel.attach(actions.prog(prog, `${path}.prog`), to));
