@@ -61,7 +61,11 @@ export function checkKfuncCall(v: Verifier, insn: Insn): boolean {
   clearCallerSaved(v);
   setKfuncResult(v, meta, insnIdx);
   if (changesPacket(kfunc)) clearPacketPointers(v);
-  if (isIterNext(kfunc)) forkNext(v, meta.iter!);
+  if (isIterNext(kfunc)) {
+    // Linux does not register such a function; types that say so are not a kernel's.
+    if (meta.iter === undefined) v.unsupported(`${kfunc.name} whose type has no iterator argument`);
+    forkNext(v, meta.iter);
+  }
   return throws;
 }
 
