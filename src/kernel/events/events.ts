@@ -122,10 +122,16 @@ export class Events {
     const device = devices.get('lo');
     const frame = input.data ?? new Uint8Array(0);
     let retval = 0;
+    sched.current.rcuDepth++;
+    pin(sched, 'pinTestRun', 'bpf_test_run');
     for (let i = 0; i < repeat; i++) {
-      if (i > 0) yield* sched.point(BETWEEN_RUNS);
-      sched.current.rcuDepth++;
-      pin(sched, 'pinTestRun', 'bpf_test_run');
+      if (i > 0 && (sched.interleaved || sched.here.needResched)) {
+        unpin(sched, 'pinTestRun');
+        sched.current.rcuDepth--;
+        yield* sched.point(BETWEEN_RUNS);
+        sched.current.rcuDepth++;
+        pin(sched, 'pinTestRun', 'bpf_test_run');
+      }
       if (prog.type === ProgType.xdp || prog.type === ProgType.sched_cls) {
         checkFrame(frame);
         const run =
@@ -134,9 +140,9 @@ export class Events {
             : devices.runTc([prog], device, 'ingress', frame);
         retval = (yield* run).retval ?? 0;
       } else retval = (yield* this.parts.hooks.trigger(prog, input)).retval;
-      unpin(sched, 'pinTestRun');
-      sched.current.rcuDepth--;
     }
+    unpin(sched, 'pinTestRun');
+    sched.current.rcuDepth--;
     return retval;
   }
 
