@@ -2,7 +2,7 @@
 import { SimulationError } from '../kernel/errors.js';
 import type { Choice } from '../kernel/sched/executor.js';
 import { choiceLabel, threadOf } from './choice.js';
-import type { FailureKind, Scenario, World } from './types.js';
+import type { Scenario, Verdict, World } from './types.js';
 
 /** A place where more than one thing could happen. */
 export interface Decision {
@@ -21,11 +21,6 @@ export interface Watcher {
   step?(choice: Choice): boolean;
   /** Shared state used by the step under way. */
   touch?(object: object | string, write: boolean): void;
-}
-
-export interface Verdict {
-  readonly kind: FailureKind;
-  readonly message: string;
 }
 
 export interface Outcome {
@@ -70,6 +65,11 @@ export function runOnce<W extends World>(
   };
   try {
     executor.settle();
+    // What looks at the end is no part of the schedule.
+    executor.exploring = false;
+    executor.chooser = () => 0;
+    executor.onTake = undefined;
+    sched.onTouch = undefined;
     return { decisions, verdict: judge(scenario, world), abandoned: false, labels };
   } catch (error) {
     if (error instanceof Abandoned) return { decisions, verdict: undefined, abandoned: true, labels };
@@ -95,7 +95,7 @@ function judge<W extends World>(scenario: Scenario<W>, world: W): Verdict | unde
   const splat = judgeSplats(world) ?? judgeCounters(world);
   if (splat !== undefined) return splat;
   const message = scenario.check?.(world);
-  return message === undefined ? undefined : { kind: 'assertion', message };
+  return message === undefined ? scenario.judge?.(world) : { kind: 'assertion', message };
 }
 
 function judgeSplats({ sched }: World): Verdict | undefined {

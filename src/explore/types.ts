@@ -14,6 +14,8 @@ export interface Scenario<W extends World = World> {
   build(): W;
   /** The scenario's own assertion, asked after a run that ended well: what is wrong, or undefined. */
   check?(world: W): string | undefined;
+  /** What else a run that ended well is held against; the first thing that is wrong. Asked last. */
+  judge?(world: W): Verdict | undefined;
   /** Gives back what a run took. */
   dispose?(world: W): void;
   /**
@@ -32,12 +34,28 @@ export interface Schedule {
   readonly steps: readonly string[];
 }
 
-export type FailureKind = 'splat' | 'deadlock' | 'assertion' | 'counters' | 'limit';
+/**
+ * `counters`: something that has to be given back was not; `locks`: a lock is held at the end; `history`: operations on a map
+ * answered what no map could; `leak`: memory or callbacks are left; `limit`: too many steps.
+ */
+export type FailureKind =
+  | 'splat'
+  | 'deadlock'
+  | 'assertion'
+  | 'counters'
+  | 'locks'
+  | 'history'
+  | 'leak'
+  | 'limit';
 
-export interface Failure {
+/** How a run went wrong. */
+export interface Verdict {
   readonly kind: FailureKind;
   /** One line: the splat's title, who waits for whom, the assertion. */
   readonly message: string;
+}
+
+export interface Failure extends Verdict {
   readonly schedule: Schedule;
   /** Decisions that took the CPU from something that could have gone on. */
   readonly preemptions: number;

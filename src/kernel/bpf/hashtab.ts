@@ -87,6 +87,11 @@ export class HashMap extends HashTable {
     super.release();
   }
 
+  /** Sum of the `map_locked` counters, for whoever checks that they are back at zero. */
+  get mapLocked(): number {
+    return this.locks.inside;
+  }
+
   override get batchOps(): BatchOps {
     return { lookup: 'buckets', lookupAndDelete: 'buckets', update: true, delete: true };
   }

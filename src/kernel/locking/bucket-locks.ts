@@ -145,6 +145,11 @@ export class BucketLocks {
     return bucket === this.quickBucket || (this.objects[this.slots[bucket]!]?.locked ?? false);
   }
 
+  /** Sum of the `map_locked` counters: 0 where nobody is inside. */
+  get inside(): number {
+    return this.counters?.reduce((sum, value) => sum + value, 0) ?? 0;
+  }
+
   /** The lock object of a bucket, for one more user. */
   private use(bucket: number): MapLock {
     if (bucket === this.quickBucket) this.settleQuick();
