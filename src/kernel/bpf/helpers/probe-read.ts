@@ -15,7 +15,7 @@ export function probeReadHelpers(kernel: Machine): HelperTable {
     probe_read: (call) => read(kernel, call, 'any'),
     probe_read_kernel: (call) => read(kernel, call, 'kernel'),
     probe_read_user: (call) => read(kernel, call, 'user'),
-    copy_from_user: (call) => read(kernel, call, 'user'),
+    copy_from_user: (call) => (sizeArg(call, 2) === 0 ? 0 : read(kernel, call, 'user')),
     probe_read_str: (call) => readString(kernel, call, 'any'),
     probe_read_kernel_str: (call) => readString(kernel, call, 'kernel'),
     probe_read_user_str: (call) => readString(kernel, call, 'user'),
@@ -82,12 +82,13 @@ function reads(call: HelperCall, offset: number, size: number): boolean {
 
 function read(kernel: Machine, call: HelperCall, space: Space): number {
   const size = sizeArg(call, 2);
-  if (size === 0) return 0;
+  const never = refusalOf(call, space);
+  if (size === 0) return never;
   const to = call.pointer(1, size, true);
   const { u8 } = kernel.memory;
-  if (readable(kernel, call, 3, size, space) < size) {
+  if (never !== 0 || readable(kernel, call, 3, size, space) < size) {
     u8.fill(0, to, to + size);
-    return faultOf(call, space);
+    return never === 0 ? -EFAULT : never;
   }
   const from = call.argU32(3);
   u8.copyWithin(to, from, from + size);
@@ -105,7 +106,7 @@ function readString(kernel: Machine, call: HelperCall, space: Space): number {
   const end = u8.subarray(from, from + count).indexOf(0);
   if (end < 0 && count < size) {
     u8.fill(0, to, to + size);
-    return faultOf(call, space);
+    return refusalOf(call, space) || -EFAULT;
   }
   const length = end < 0 ? size : end + 1;
   u8.copyWithin(to, from, from + length);
@@ -113,7 +114,23 @@ function readString(kernel: Machine, call: HelperCall, space: Space): number {
   return length;
 }
 
-/** A kernel read does not even try an address that cannot be the kernel's. */
-function faultOf(call: HelperCall, space: Space): number {
-  return space === 'kernel' && call.i32[7]! >= 0 ? -Errno.ERANGE : -EFAULT;
+/** High and low half of TASK_SIZE, the end of user addresses; and of the one page above the modules that is no memory. */
+const TASK_SIZE_HIGH = 0x7fff;
+const TASK_SIZE_LOW = 0xffff_f000;
+const VSYSCALL_PAGE = 0xff60_0000;
+const PAGE_MASK = 0xffff_f000;
+/** High half of the lowest canonical address of the kernel, as a signed number. */
+const KERNEL_HIGH = 0xffff_8000 | 0;
+
+/** Why the address in r3 is not even tried, whatever is there and however little is wanted; 0 where it is. */
+function refusalOf(call: HelperCall, space: Space): number {
+  const low = call.argU32(3);
+  const high = call.i32[7]!;
+  const beyond = high - TASK_SIZE_HIGH || low - TASK_SIZE_LOW;
+  const isUser = high >= 0 && beyond < 0;
+  // a read of a size may begin where user addresses end: nothing is wanted there, or it fails
+  if (space === 'user') return isUser || beyond === 0 ? 0 : -EFAULT;
+  if (space === 'any' && isUser) return 0;
+  const isVsyscall = high === -1 && (low & PAGE_MASK) >>> 0 === VSYSCALL_PAGE;
+  return high < 0 && high >= KERNEL_HIGH && !isVsyscall ? 0 : -Errno.ERANGE;
 }
