@@ -14,10 +14,3 @@ export const ProgFlag = {
   BPF_F_XDP_DEV_BOUND_ONLY: 1 << 6,
   BPF_F_TEST_REG_INVARIANTS: 1 << 7,
 } as const;
-
-/** `flags` of BPF_PROG_TEST_RUN. */
-export const TestRunFlag = {
-  BPF_F_TEST_RUN_ON_CPU: 1 << 0,
-  BPF_F_TEST_XDP_LIVE_FRAMES: 1 << 1,
-  BPF_F_TEST_SKB_CHECKSUM_COMPLETE: 1 << 2,
-} as const;

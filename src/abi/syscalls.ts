@@ -55,16 +55,9 @@ const NUMBERS: ReadonlyMap<string, number> = new Map([
   ...split(HIGH).map((name, i) => [name, HIGH_BASE + i] as const),
 ]);
 
-const NAMES: ReadonlyMap<number, string> = new Map([...NUMBERS].map(([name, nr]) => [nr, name]));
-
 /** Number of a system call; undefined for a name that is none. */
 export function syscallNumber(name: string): number | undefined {
   return NUMBERS.get(name);
-}
-
-/** Its name; undefined for a number that is not used. */
-export function syscallName(nr: number): string | undefined {
-  return NAMES.get(nr);
 }
 
 /** AUDIT_ARCH_X86_64 (include/uapi/linux/audit.h), which seccomp filters find as `arch`. */

@@ -17,7 +17,7 @@ import type { Task } from './sched/task.js';
 import type { ContextMemory } from './trace/context-memory.js';
 
 /** SECCOMP_RET_*: the upper half of a filter's result; the lower half is data. */
-export const SeccompAction = {
+const SeccompAction = {
   KILL_PROCESS: 0x80000000,
   KILL_THREAD: 0x00000000,
   TRAP: 0x00030000,

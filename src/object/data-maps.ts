@@ -13,7 +13,7 @@ import type { MapDef, MapOrigin, ObjectMap, Section } from './types.js';
 export const ARENA_SECTION = '.addr_space.1';
 
 /** Most bytes of a `.bss` that are set up; the section's size is only a claim, no bytes stand behind it. */
-export const MAX_BSS = 64 << 20;
+const MAX_BSS = 64 << 20;
 
 /** Which kind of data map a section becomes; undefined for none. */
 export function dataOrigin(section: Section): 'data' | 'rodata' | 'bss' | undefined {

@@ -21,7 +21,7 @@ import type { FuncDef, ProgramDef, Section, Sym } from './types.js';
 /** Subprograms live here; what is here is never loaded on its own. */
 export const TEXT_SECTION = '.text';
 
-export function isCode(section: Section): boolean {
+function isCode(section: Section): boolean {
   return section.type === SHT_PROGBITS && (section.flags & SHF_EXECINSTR) !== 0 && section.size > 0;
 }
 

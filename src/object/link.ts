@@ -14,7 +14,7 @@ import { type Located, SectionRecords } from './section-records.js';
 import type { BpfObject, FuncDef, FuncInfo, LineInfo, SubProg } from './types.js';
 
 /** Longest program that the kernel takes (`BPF_COMPLEXITY_LIMIT_INSNS`). */
-export const MAX_PROGRAM_INSNS = 1_000_000;
+const MAX_PROGRAM_INSNS = 1_000_000;
 
 export interface LinkedProgram {
   readonly insns: Insn[];

@@ -9,7 +9,7 @@ import { kfuncOf } from './kfunc/desc.js';
 import { isHelperCall, isKfuncCall } from './subprogs.js';
 
 /** The prototype that this kind of program gets (`get_helper_proto`); undefined where it has none. */
-export function programProto(v: Verifier, id: number): HelperProto | undefined {
+function programProto(v: Verifier, id: number): HelperProto | undefined {
   const helper = helperById(id);
   if (helper === undefined) return undefined;
   const variant = helperVariant(v.env, helper.name);

@@ -24,7 +24,7 @@ export const NOSPEC = 1 << 8;
 export const NOSPEC_RESULT = 1 << 9;
 
 /** Facts of calls and of `LD_IMM64`. */
-export class InsnAux {
+class InsnAux {
   mapIndex = -1;
   mapOff = 0;
   /** Map that `bpf_for_each_map_elem` was last called with. */

@@ -39,7 +39,7 @@ export interface KptrTarget {
   readonly isKernel: boolean;
 }
 
-export function kptrTarget(v: Verifier, field: SpecialField): KptrTarget {
+function kptrTarget(v: Verifier, field: SpecialField): KptrTarget {
   const { btf, id } = field.target!;
   const vmlinux =
     v.request.policy?.vmlinux ?? v.unsupported("kptr in a map value without the kernel's types");

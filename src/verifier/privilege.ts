@@ -15,7 +15,7 @@ interface Loader {
 }
 
 /** CAP_SYS_ADMIN stands for the three others, as in `bpf_token_capable`. */
-export function effectiveCapabilities(caps: VerifyCapabilities): Capabilities {
+function effectiveCapabilities(caps: VerifyCapabilities): Capabilities {
   const all = caps.sysAdmin === true;
   return {
     bpf: all || caps.bpf === true,

@@ -110,7 +110,7 @@ const CAPABILITIES: ReadonlyMap<unknown, keyof VerifyCapabilities> = new Map([
 ] as const);
 
 /** From a list of names; undefined for one that is none. */
-export function capabilitiesByName(names: readonly unknown[]): VerifyCapabilities | undefined {
+function capabilitiesByName(names: readonly unknown[]): VerifyCapabilities | undefined {
   const found: { -readonly [K in keyof VerifyCapabilities]: boolean } = {};
   for (const name of names) {
     const key = CAPABILITIES.get(name);

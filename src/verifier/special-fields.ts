@@ -27,7 +27,7 @@ export const FIELD = {
 } as const;
 
 /** Fields that own objects in a list or a tree, and what links an object there. */
-export const GRAPH_ROOTS = FIELD.LIST_HEAD | FIELD.RB_ROOT;
+const GRAPH_ROOTS = FIELD.LIST_HEAD | FIELD.RB_ROOT;
 export const GRAPH_NODES = FIELD.LIST_NODE | FIELD.RB_NODE;
 
 export const KPTR_KINDS = FIELD.KPTR_UNREF | FIELD.KPTR_REF | FIELD.KPTR_PERCPU;

@@ -155,16 +155,6 @@ export class Execution implements Caller {
     return this.executed + (this.inCore ? this.slice - this.left() : 0);
   }
 
-  /** Instructions that may still be executed. */
-  get fuelLeft(): number {
-    return Math.max(0, this.fuel - this.instructions);
-  }
-
-  /** Lets the run execute `instructions` more than it was given. */
-  addFuel(instructions: number): void {
-    this.fuel += instructions;
-  }
-
   /** Instruction slot that is executed next, and its program. */
   get position(): { readonly program: Program | undefined; readonly insn: number } {
     return this.locate(this.word(HOT_PC));

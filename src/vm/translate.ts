@@ -18,8 +18,6 @@ import type { HelperDef, LoadOptions } from './helpers.js';
 import { functionAddress } from './program.js';
 import type { ProgramSource } from './types.js';
 
-export type CoreOp = keyof typeof CORE_OPS;
-
 /** What the translator needs of the engine. */
 export interface TranslateHost {
   /** Index that the core hands back to name this helper. */

@@ -66,7 +66,7 @@ export function checkArrayAttr(attr: MapAttr): void {
 }
 
 /** Keys are 32-bit integers; only a section of global data comes without a type of keys. */
-export function checkArrayBtf(attr: MapAttr): void {
+function checkArrayBtf(attr: MapAttr): void {
   const { btf, btfKeyTypeId = 0, btfValueTypeId = 0 } = attr;
   if (btfKeyTypeId === 0) {
     const global = attr.type === MapType.array && attr.maxEntries === 1;

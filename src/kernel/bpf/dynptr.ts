@@ -8,7 +8,7 @@ import { Errno } from '../../abi/errno.js';
 import { type HelperCall, HelperFault } from '../../vm/index.js';
 import type { Machine } from '../machine.js';
 
-export const DYNPTR_BYTES = 16;
+const DYNPTR_BYTES = 16;
 /** `enum bpf_dynptr_type`. */
 export const DynptrKind = { invalid: 0, local: 1, ringbuf: 2, skb: 3, xdp: 4, skbMeta: 5 } as const;
 export type DynptrKind = (typeof DynptrKind)[keyof typeof DynptrKind];

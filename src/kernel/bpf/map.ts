@@ -320,7 +320,7 @@ export const PERCPU_MAX_VALUE = 32768;
 export const KMALLOC_MAX_SIZE = 1 << 22;
 
 /** Most memory that a map may want when it is created; Linux, too, answers ENOMEM to what it cannot have. */
-export const MAX_MAP_BYTES = 256 << 20;
+const MAX_MAP_BYTES = 256 << 20;
 
 /** Throws ENOMEM for a map that would need more than that. */
 export function requireMemory(attr: MapAttr, bytes: number): void {

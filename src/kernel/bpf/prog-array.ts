@@ -9,7 +9,7 @@ import { pin, unpin } from './recursion.js';
 import { type EventStart, runProgFlow } from './run-prog.js';
 
 /** Runs them all; the results' low 32 bits, AND-ed together and with 1, as for events that programs may filter out. */
-export function* runArray(kernel: Machine, progs: readonly BpfProg[], start: EventStart): Flow<number> {
+function* runArray(kernel: Machine, progs: readonly BpfProg[], start: EventStart): Flow<number> {
   let result = 1;
   for (const prog of [...progs]) result &= Number((yield* runProgFlow(kernel, prog, start)).r0 & 1n);
   return result;

@@ -15,7 +15,7 @@ const CREATE_FLAGS = MapFlag.BPF_F_LINK | MapFlag.BPF_F_VTYPE_BTF_OBJ_FD;
 const VALUE_PREFIX = 'bpf_struct_ops_';
 
 /** `enum bpf_struct_ops_state`. */
-export const StructOpsState = { init: 0, inUse: 1, toBeFree: 2, ready: 3 } as const;
+const StructOpsState = { init: 0, inUse: 1, toBeFree: 2, ready: 3 } as const;
 export type StructOpsState = (typeof StructOpsState)[keyof typeof StructOpsState];
 
 /** Type of the value, as the kernel's BTF has it: its size, and where and what the table in it is. */
@@ -62,16 +62,6 @@ export class StructOpsMap extends BpfMap {
 
   override get canBeInner(): boolean {
     return false;
-  }
-
-  /** Whether the kernel calls the programs, or would after BPF_LINK_CREATE. */
-  get isRegistered(): boolean {
-    return this.state === StructOpsState.inUse;
-  }
-
-  /** Stored with BPF_F_LINK: a link registers it. */
-  get isReady(): boolean {
-    return this.state === StructOpsState.ready;
   }
 
   /** The program that a member of the table leads to. */

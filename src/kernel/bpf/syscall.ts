@@ -27,9 +27,4 @@ export class BpfSyscalls extends MapSyscalls {
     this.kernel.progs.push(prog);
     return prog;
   }
-
-  /** The program loaded last under a name. */
-  progByName(name: string): BpfProg | undefined {
-    return this.kernel.progs.findLast((prog) => prog.name === name);
-  }
 }

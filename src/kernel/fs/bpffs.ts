@@ -5,7 +5,7 @@
 import { SyscallError } from '../errors.js';
 
 /** Where it is mounted. */
-export const BPFFS = '/sys/fs/bpf';
+const BPFFS = '/sys/fs/bpf';
 const MAX_NAME = 255;
 
 export class BpfFs {

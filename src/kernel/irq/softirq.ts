@@ -35,7 +35,7 @@ export const Softirq = {
 
 export type SoftirqVector = (typeof Softirq)[keyof typeof Softirq];
 
-export const SOFTIRQ_NAMES: readonly string[] = [
+const SOFTIRQ_NAMES: readonly string[] = [
   'HI',
   'TIMER',
   'NET_TX',
@@ -49,7 +49,7 @@ export const SOFTIRQ_NAMES: readonly string[] = [
 ];
 
 /** After so long, or so many rounds, the rest is left to ksoftirqd (MAX_SOFTIRQ_TIME, MAX_SOFTIRQ_RESTART). */
-export const MAX_SOFTIRQ_NS = 2_000_000;
+const MAX_SOFTIRQ_NS = 2_000_000;
 export const MAX_SOFTIRQ_RESTART = 10;
 
 const SERVE = point('handle_softirqs');

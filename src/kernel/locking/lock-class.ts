@@ -24,9 +24,6 @@ export function waitTypeIn(knobs: { readonly proveRawLockNesting: boolean }, typ
   return knobs.proveRawLockNesting || type <= WaitType.spin ? type : type - 1;
 }
 
-/** Subclasses that a key can have (MAX_LOCKDEP_SUBCLASSES). */
-export const MAX_SUBCLASSES = 8;
-
 /** Identity of a class of locks: all locks initialised with it follow the same rules. */
 export class LockKey {
   constructor(

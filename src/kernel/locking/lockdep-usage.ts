@@ -16,7 +16,7 @@ const bits = (test: (bit: number) => boolean): number =>
 export const USED_IN_ALL = bits((bit) => (bit & DIR_BIT) === 0);
 export const ENABLED_ALL = bits((bit) => (bit & DIR_BIT) !== 0);
 /** Bits that are not readers'. */
-export const IRQ_WRITE = bits((bit) => (bit & READ_BIT) === 0);
+const IRQ_WRITE = bits((bit) => (bit & READ_BIT) === 0);
 const IRQ_READ = bits((bit) => (bit & READ_BIT) !== 0);
 
 /** `IN-HARDIRQ-W` and so on. */

@@ -15,9 +15,9 @@ import { isCalm, releaseQuick, takeQuick } from './quick.js';
 /** Locks that the table of a CPU has room for (RES_NR_HELD); what does not fit is not looked for. */
 export const RES_NR_HELD = 31;
 /** How long the pending waiter and those without a queue node wait (RES_DEF_TIMEOUT); the queue's head twice as long. */
-export const RES_DEF_TIMEOUT_NS = 250_000_000;
+const RES_DEF_TIMEOUT_NS = 250_000_000;
 /** Waiters look for deadlocks whenever so much time has passed. */
-export const RES_CHECK_INTERVAL_NS = 1_000_000;
+const RES_CHECK_INTERVAL_NS = 1_000_000;
 /** Queue nodes of a CPU: for a task, a softirq, a hardirq and an NMI (_Q_MAX_NODES). */
 const MAX_NODES = 4;
 

@@ -48,11 +48,6 @@ export class WaitGraph {
     this.waits.delete(agent);
   }
 
-  /** What somebody waits for. */
-  waitOf(agent: Agent): Contended | undefined {
-    return this.waits.get(agent);
-  }
-
   /** E.g. `bpflab/1001 on CPU 0`, `nmi perf on CPU 0`. */
   label(agent: Agent): string {
     if (agent instanceof Task) return `${agent.label} on CPU ${agent.cpu}`;

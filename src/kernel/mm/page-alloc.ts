@@ -14,7 +14,7 @@ const PCP_BATCH = 63;
 /** Most that it keeps. */
 const PCP_HIGH = 378;
 /** Pages that there are where nothing else is said: 4 GiB. */
-export const DEFAULT_PAGES = 1 << 20;
+const DEFAULT_PAGES = 1 << 20;
 /** Highest order of one allocation (MAX_PAGE_ORDER). */
 const MAX_ORDER = 10;
 

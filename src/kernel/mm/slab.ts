@@ -10,7 +10,7 @@ import { KmemCache } from './slab-cache.js';
 
 /** Sizes of the kmalloc caches; larger requests get pages. */
 const KMALLOC_SIZES = [8, 16, 32, 64, 96, 128, 192, 256, 512, 1024, 2048, 4096, 8192] as const;
-export const KMALLOC_MAX_CACHE_SIZE = 8192;
+const KMALLOC_MAX_CACHE_SIZE = 8192;
 /** KMALLOC_MAX_SIZE: 4 MiB. */
 export const KMALLOC_MAX_SIZE = 1 << 22;
 /** Of a handle, which cache: the low 5 bits. */

@@ -39,7 +39,7 @@ export interface Timer {
 export type Chooser = (choices: readonly Choice[]) => number;
 
 /** Steps that a simulation may take where nothing else is said. */
-export const DEFAULT_MAX_STEPS = 10_000_000;
+const DEFAULT_MAX_STEPS = 10_000_000;
 /** Background timers in a row on each CPU, a second of ticks, after which nothing else is expected to happen. */
 const LONELY_TICKS = 250;
 

@@ -36,11 +36,6 @@ export class Kthread {
     this.on = waitable(`work for ${attr.comm}`);
   }
 
-  /** Whether it runs or is about to. */
-  get awake(): boolean {
-    return this.task?.state === 'running';
-  }
-
   wake(): void {
     if (this.task === undefined || this.task.state === 'dead') this.task = this.start();
     else this.sched.wake(this.task);

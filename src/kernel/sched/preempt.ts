@@ -1,7 +1,6 @@
 /** The fields of `preempt_count` and what they tell of a context. Models include/linux/preempt.h (6.1 and 6.18). */
 
 export const PREEMPT_OFFSET = 0x1;
-export const PREEMPT_MASK = 0xff;
 /** Serving a softirq; disabling them counts twice as much. */
 export const SOFTIRQ_OFFSET = 0x100;
 export const SOFTIRQ_DISABLE_OFFSET = 0x200;

@@ -54,7 +54,7 @@ export type TraceBody =
 export type TraceEvent = TracePoint & TraceBody;
 
 /** Events kept where nothing else is said. */
-export const DEFAULT_TRACE_CAPACITY = 1_000_000;
+const DEFAULT_TRACE_CAPACITY = 1_000_000;
 
 export class ScheduleTrace {
   readonly events: TraceEvent[] = [];

@@ -75,7 +75,7 @@ export type ReadFile = (name: string) => Uint8Array;
 
 const POLICIES: readonly SchedPolicy[] = ['normal', 'fifo', 'rr', 'deadline', 'idle'];
 /** An hour. */
-export const MAX_TIME_NS = 3_600_000_000_000;
+const MAX_TIME_NS = 3_600_000_000_000;
 const MAX_REPEAT = 1_000_000;
 const MAX_SEED = 0xffffffff;
 

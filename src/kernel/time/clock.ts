@@ -9,7 +9,7 @@ export const BOOT_NS = 1_000_000_000n;
 /** Wall-clock time at boot, for `bpf_ktime_get_tai_ns`: 2020-02-14 00:00 UTC. */
 const EPOCH_NS = 1_581_638_400_000_000_000n;
 /** CONFIG_HZ. */
-export const HZ = 250n;
+const HZ = 250n;
 /** Jiffies count from here, so that a wrap of 32 bits is seen soon after boot (INITIAL_JIFFIES). */
 const INITIAL_JIFFIES = 2n ** 32n - 300n * HZ;
 

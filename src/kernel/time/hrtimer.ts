@@ -41,7 +41,7 @@ export class Hrtimer {
 }
 
 /** The timers of one CPU, hard or soft, the earliest first. */
-export class HrtimerBase {
+class HrtimerBase {
   readonly timers: Hrtimer[] = [];
 
   constructor(readonly cpu: Cpu) {}

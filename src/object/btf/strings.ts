@@ -77,7 +77,7 @@ export class StringSection {
 }
 
 /** Length of `name` without its flavour: what precedes the last `___` that has something on both sides. */
-export function essentialNameLength(name: string): number {
+function essentialNameLength(name: string): number {
   for (let i = name.length - 5; i >= 0; i--) {
     if (name.startsWith('___', i + 1) && name[i] !== '_' && name[i + 4] !== '_') return i + 1;
   }

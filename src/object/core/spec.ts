@@ -40,7 +40,7 @@ const FIELD_KINDS: ReadonlySet<CoreReloKind> = new Set([
   'rshift_u64',
 ]);
 
-export const isFieldBased = (kind: CoreReloKind): boolean => FIELD_KINDS.has(kind);
+const isFieldBased = (kind: CoreReloKind): boolean => FIELD_KINDS.has(kind);
 
 export const isEnumBased = (kind: CoreReloKind): boolean =>
   kind === 'enumval_exists' || kind === 'enumval_value';

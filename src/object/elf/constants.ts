@@ -15,7 +15,6 @@ export const EM_BPF = 247;
 export const SHN_UNDEF = 0;
 /** Section indices from here on are reserved (absolute, common, extended numbering). */
 export const SHN_LORESERVE = 0xff00;
-export const SHN_ABS = 0xfff1;
 export const SHN_COMMON = 0xfff2;
 export const SHN_XINDEX = 0xffff;
 
@@ -26,9 +25,7 @@ export const SHT_STRTAB = 3;
 export const SHT_RELA = 4;
 export const SHT_NOBITS = 8;
 export const SHT_REL = 9;
-export const SHT_LLVM_ADDRSIG = 0x6fff4c03;
 
-export const SHF_WRITE = 0x1;
 export const SHF_ALLOC = 0x2;
 export const SHF_EXECINSTR = 0x4;
 export const SHF_COMPRESSED = 0x800;
@@ -41,7 +38,6 @@ export const STT_NOTYPE = 0;
 export const STT_OBJECT = 1;
 export const STT_FUNC = 2;
 export const STT_SECTION = 3;
-export const STT_FILE = 4;
 
 export const STV_INTERNAL = 1;
 export const STV_HIDDEN = 2;

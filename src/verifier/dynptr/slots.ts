@@ -50,7 +50,7 @@ export function dynptrFlag(type: number): number {
 }
 
 /** Has to be given back. */
-export function isRefcountedDynptr(type: number): boolean {
+function isRefcountedDynptr(type: number): boolean {
   return type === DYNPTR_RINGBUF;
 }
 

@@ -36,9 +36,7 @@ const OPERATIONS: Readonly<Record<number, string>> = {
 export const accessSize = (insn: Insn): number => SIZES[C.bpfSize(insn.code)] ?? 8;
 
 /** Offset from its frame pointer that a register points to, and the frame where the log names one. */
-export function stackTarget(
-  text: string | undefined,
-): { off: number; frame: number | undefined } | undefined {
+function stackTarget(text: string | undefined): { off: number; frame: number | undefined } | undefined {
   if (text === undefined) return undefined;
   const value = parseValue(text);
   if (value.type !== 'fp' || value.constant === undefined) return undefined;

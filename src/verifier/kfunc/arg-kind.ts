@@ -44,7 +44,7 @@ export const isScalarType = ({ kind }: BtfType): boolean =>
   kind === 'int' || kind === 'enum' || kind === 'enum64';
 
 /** The parameter gives the size of the memory before it; `const`: and has to be a constant. */
-export function isSizeParam(v: Verifier, param: KfuncParam | undefined, regno: number): boolean {
+function isSizeParam(v: Verifier, param: KfuncParam | undefined, regno: number): boolean {
   if (param === undefined || !isScalarType(param.type)) return false;
   if (v.peek(regno).type !== SCALAR_VALUE) return false;
   return hasSuffix(param, '__sz') || hasSuffix(param, '__szk');

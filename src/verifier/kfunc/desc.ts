@@ -165,5 +165,3 @@ export function mayCallUnderLock({ name }: Kfunc): boolean {
 }
 
 export const isRbtreeKfunc = (name: string): boolean => name.startsWith('bpf_rbtree_') && GRAPH.has(name);
-export const isListKfunc = (name: string): boolean => name.startsWith('bpf_list_') && GRAPH.has(name);
-export const isResSpinLockKfunc = (name: string): boolean => LOCKS.has(name);

@@ -12,7 +12,7 @@ export function setTnum(out: Tnum, valueHi: number, valueLo: number, maskHi: num
   out.maskHi = maskHi;
 }
 
-export function copyTnum(out: Tnum, a: Tnum): void {
+function copyTnum(out: Tnum, a: Tnum): void {
   setTnum(out, a.valueHi, a.valueLo, a.maskHi, a.maskLo);
 }
 
