@@ -17,6 +17,7 @@ const FLOORS: readonly (readonly [prefix: string, floor: number])[] = [
   ['verifier/', 3],
   ['kernel/', 4],
   ['explore/', 5],
+  ['rfc/', 5],
   ['report/', 5],
   ['index.ts', 5],
   ['cli/', 6],

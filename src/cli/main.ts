@@ -1,9 +1,7 @@
-#!/usr/bin/env node
 /**
  * The `bpflab` command: finds the subcommand, loads only that one's module (a process must be cheap to
  * start), and turns every outcome into an exit code: 0 done, 1 refused or faulted, 2 wrong usage.
  */
-import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
 import { BpflabError } from '../errors.js';
 import type { CommandModule } from './command.js';
@@ -25,6 +23,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   run: { summary: 'run a program on given input', load: () => import('./run.js') },
   sim: { summary: 'run a scenario in a simulated kernel', load: () => import('./sim.js') },
   explore: { summary: 'search the schedules of a scenario', load: () => import('./explore.js') },
+  rfc: { summary: 'show what each patch of the PREEMPT_RT series does', load: () => import('./rfc.js') },
   demo: { summary: 'a short tour on a committed program', load: () => import('./demo.js') },
   conformance: {
     summary: 'plugin of the public bpf_conformance suite',
@@ -65,16 +64,8 @@ function writeUsageError(text: string): void {
   }
 }
 
-/**
- * V8 compiles WebAssembly again, optimising, once a function has used up a budget, and a process that ends meanwhile
- * waits for it. The engine's loop is one large function that uses V8's default up within dozens of instructions; this
- * much lasts for tens of thousands, far less than the optimised code saves in a run that is longer.
- */
-const WASM_TIERING_BUDGET = 2_000_000_000;
-
 /** Runs one command line; resolves to the exit code, unless the command set `process.exitCode` itself. */
 async function main(argv: readonly string[]): Promise<number> {
-  setFlagsFromString(`--wasm-tiering-budget=${WASM_TIERING_BUDGET}`);
   const program = buildProgram();
   for (const [name, entry] of Object.entries(COMMANDS)) {
     const command = program.command(name).summary(entry.summary).description(`${entry.summary}.`);
@@ -113,8 +104,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // Nobody is left to tell; the exit code still says it.
 process.stderr.on('error', () => {});
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  process.exitCode = exitCodeOf(error);
-}
+// No `await`: as a script (`kept-code.ts`) this has none.
+main(process.argv.slice(2))
+  .catch(exitCodeOf)
+  .then((code) => {
+    process.exitCode = code;
+  });
