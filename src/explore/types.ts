@@ -1,4 +1,5 @@
 /** What is explored, and what comes of it. A scenario is built anew for every schedule; nothing is shared between runs. */
+import type { Machine } from '../kernel/machine.js';
 import type { Executor } from '../kernel/sched/executor.js';
 import type { Sched } from '../kernel/sched/sched.js';
 
@@ -6,6 +7,8 @@ import type { Sched } from '../kernel/sched/sched.js';
 export interface World {
   readonly sched: Sched;
   readonly executor: Executor;
+  /** The kernel around them, where there is one: stories then tell of its programs. */
+  readonly kernel?: Machine;
 }
 
 export interface Scenario<W extends World = World> {

@@ -3,7 +3,7 @@
  * One CPU runs at a time. Nothing in it depends on the host's time or chance: the same seed gives the same run.
  */
 import type { Btf } from '../object/btf/btf.js';
-import { Engine, type Region } from '../vm/index.js';
+import { Engine, type Execution, type Region } from '../vm/index.js';
 import { type BpfMap, MAP_ID, type MapHost } from './bpf/map.js';
 import type { BpfProg } from './bpf/prog.js';
 import { Instrumentation } from './bpf/recursion.js';
@@ -118,6 +118,8 @@ export class Machine implements MapHost {
   readonly instrumentation: Instrumentation;
   /** Programs in the order in which they were loaded. */
   readonly progs: BpfProg[] = [];
+  /** Told when a run of a program that an event causes starts and ends; for whoever wants to see where it is. */
+  onRun: ((phase: 'start' | 'end', prog: BpfProg, execution: Execution) => void) | undefined;
   /** Instructions after which others may run; for kernels that interleave. */
   insnQuantum = INSN_QUANTUM;
   /** The task on top of which the host's own calls run. */

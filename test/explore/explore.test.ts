@@ -128,17 +128,20 @@ test('a failure is told step by step, a column for each CPU', () => {
   const scenario = twoLocks();
   const [failure] = explore({ scenario, strategy: exhaustive() }).failures;
   const least = minimise(scenario, failure!);
-  expect(storyText(storyOf(scenario, least), least)).toBe(
+  expect(storyText(storyOf(scenario, least), least, { width: 60 })).toBe(
     [
-      'CPU 0                                       CPU 1',
-      't1/1: starts',
+      'CPU 0                          CPU 1',
+      't1/1:',
+      '  starts',
       '  step',
-      '                                            t2/2: starts',
-      '                                              step',
-      '                                              step',
+      '                               t2/2:',
+      '                                 starts',
+      '                                 step',
+      '                                 step',
       't1/1: step',
       '',
-      'nothing can go on: t1/1 on CPU 0 spins on B, held by t2/2; t2/2 on CPU 1 spins on A, held by t1/1',
+      'nothing can go on: t1/1 on CPU 0 spins on B, held by t2/2',
+      't2/2 on CPU 1 spins on A, held by t1/1',
     ].join('\n'),
   );
 });

@@ -158,10 +158,12 @@ function* runFlow(kernel: Machine, prog: BpfProg, start: EventStart): Flow<RunRe
   calls.push(symbolOf(prog));
   const execution = engine.borrow();
   if (sched.trace !== undefined) note(sched, prog, 'start');
+  kernel.onRun?.('start', prog, execution);
   try {
     checkContext(sched);
     return yield* new ProgRun(kernel, start, execution).drive(prog);
   } finally {
+    kernel.onRun?.('end', prog, execution);
     if (sched.trace !== undefined) note(sched, prog, 'end');
     engine.giveBack(execution);
     calls.pop();
