@@ -85,7 +85,7 @@ export function readBtfMaps(section: Section, btf: Btf, problems: BpflabError[])
           'OBJECT_UNSUPPORTED_MAP',
         );
       }
-      const struct = btf.type(btf.skipModifiersAndTypedefs(variable.type));
+      const struct = btf.underlying(variable.type);
       if (struct.kind !== 'struct') throw bad(ctx, `a map is defined by a struct, not by a ${struct.kind}`);
       if (struct.size > entry.size)
         throw bad(ctx, `struct of ${struct.size} bytes in a variable of ${entry.size}`);
@@ -174,7 +174,7 @@ function readAttribute(ctx: Context, draft: Draft, member: BtfMember, last: bool
 /** `__uint(name, n)`: a pointer to an array of n. */
 function intOf(ctx: Context, member: BtfMember): number {
   const { btf } = ctx;
-  const pointer = btf.type(btf.skipModifiersAndTypedefs(member.type));
+  const pointer = btf.underlying(member.type);
   if (pointer.kind !== 'ptr')
     throw bad(ctx, `attribute ${member.name}: expected a pointer, got ${pointer.kind}`);
   const array = btf.type(pointer.type);
@@ -186,7 +186,7 @@ function intOf(ctx: Context, member: BtfMember): number {
 /** `__uint`, or `__ulong`: an enum with the one value. */
 function longOf(ctx: Context, member: BtfMember): bigint {
   const { btf } = ctx;
-  const type = btf.type(btf.skipModifiersAndTypedefs(member.type));
+  const type = btf.underlying(member.type);
   if (type.kind === 'ptr') return BigInt(intOf(ctx, member));
   if (type.kind !== 'enum' && type.kind !== 'enum64') {
     throw bad(ctx, `attribute ${member.name}: expected an enum, got ${type.kind}`);
@@ -230,9 +230,9 @@ function readValues(ctx: Context, draft: Draft, member: BtfMember, last: boolean
   draft.valueSize = agree(ctx, 'value', draft.valueSize, 4);
   const array = btf.type(member.type);
   if (array.kind !== 'array' || array.count !== 0) throw bad(ctx, '"values" is not a zero-length array');
-  const pointer = btf.type(btf.skipModifiersAndTypedefs(array.type));
+  const pointer = btf.underlying(array.type);
   if (pointer.kind !== 'ptr') throw bad(ctx, `"values" holds ${pointer.kind}, expected pointers`);
-  const target = btf.type(btf.skipModifiersAndTypedefs(pointer.type));
+  const target = btf.underlying(pointer.type);
   if (!ofMaps) {
     if (target.kind !== 'func_proto')
       throw bad(ctx, `"values" points to a ${target.kind}, expected a function`);

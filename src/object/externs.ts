@@ -137,7 +137,7 @@ function kconfigType(btf: Btf, typeId: BtfTypeId): NonNullable<Extern['kconfig']
 }
 
 function kconfigKind(btf: Btf, typeId: BtfTypeId): { kind: KconfigKind; signed: boolean } | undefined {
-  const type = btf.type(btf.skipModifiersAndTypedefs(typeId));
+  const type = btf.underlying(typeId);
   switch (type.kind) {
     case 'int':
       if (type.bool) return type.size === 1 ? { kind: 'bool', signed: false } : undefined;

@@ -70,7 +70,7 @@ function extentsOf(maps: readonly ObjectMap[], { btf, sectionIndex }: SlotInput)
     );
     const variable = btf.type(entry.type);
     if (map === undefined || variable.kind !== 'var') continue;
-    const struct = btf.type(btf.skipModifiersAndTypedefs(variable.type));
+    const struct = btf.underlying(variable.type);
     const last = struct.kind === 'struct' ? struct.members[struct.members.length - 1] : undefined;
     const values = last?.name === 'values' ? entry.offset + last.bitOffset / 8 : undefined;
     extents.push({ map, end: entry.offset + entry.size, values });

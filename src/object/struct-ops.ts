@@ -135,9 +135,9 @@ function readFuncs(
 }
 
 function isFuncPointer(btf: Btf, typeId: BtfTypeId): boolean {
-  const pointer = btf.type(btf.skipModifiersAndTypedefs(typeId));
+  const pointer = btf.underlying(typeId);
   if (pointer.kind !== 'ptr') return false;
-  return btf.type(btf.skipModifiersAndTypedefs(pointer.type)).kind === 'func_proto';
+  return btf.underlying(pointer.type).kind === 'func_proto';
 }
 
 /** What the target's types say about struct_ops programs. */

@@ -36,7 +36,7 @@ export function decodeValue(
   budget: ValueBudget,
   depth = 0,
 ): BtfValue {
-  const type = btf.type(btf.skipModifiersAndTypedefs(id));
+  const type = btf.underlying(id);
   if (depth > MAX_DEPTH) return hexValue(bytes, budget);
   // What lies deep takes more room in JSON.
   budget.left -= 1 + (depth >> 1);
@@ -136,7 +136,7 @@ function arrayValue(
   budget: ValueBudget,
   depth: number,
 ): BtfValue {
-  const of = btf.type(btf.skipModifiersAndTypedefs(type.type));
+  const of = btf.underlying(type.type);
   const size = btf.sizeOf(type.type);
   if (of.kind === 'int' && of.size === 1 && (of.char || of.name === 'char')) {
     const text = textOf(bytes);
@@ -178,7 +178,7 @@ function compositeValue(
       value['…'] = leftOut(type.members.length - index, 'members');
       break;
     }
-    const of = btf.type(btf.skipModifiersAndTypedefs(member.type));
+    const of = btf.underlying(member.type);
     const bits = bitsOf(of, member.bitfieldSize);
     const name = member.name || `(anon ${index})`;
     if (bits !== undefined) {

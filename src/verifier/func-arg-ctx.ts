@@ -61,8 +61,6 @@ const TRACED_AS_NUMBERS: ReadonlySet<number> = new Set([
 /** Types that take anything for their context where the tag says so. */
 const ANYTHING: ReadonlySet<number> = new Set([ProgType.tracepoint, ProgType.syscall, ProgType.ext]);
 
-const bare = (btf: Btf, id: BtfTypeId): BtfType => btf.type(btf.skipModifiersAndTypedefs(id));
-
 /** True for a typedef of this name, qualifiers left out. */
 function isTypedef(btf: Btf, id: BtfTypeId, name: string): boolean {
   let type = btf.type(id);
@@ -73,7 +71,7 @@ function isTypedef(btf: Btf, id: BtfTypeId, name: string): boolean {
 /** A pointer to `pointee` is the context by its type alone. */
 export function isContextType(progType: number, btf: Btf, pointee: BtfTypeId): boolean {
   if (progType === ProgType.kprobe && isTypedef(btf, pointee, PT_REGS)) return true;
-  const type = bare(btf, pointee);
+  const type = btf.underlying(pointee);
   if (type.kind !== 'struct' && type.kind !== 'union') return false;
   const wanted = CONTEXTS.get(progType);
   if (wanted === undefined) return false;
@@ -87,7 +85,7 @@ export function checkContextTag(v: Verifier, btf: Btf, pointee: BtfTypeId, i: nu
   const progType = v.env.type;
   const takesTypedef = progType === ProgType.kprobe || progType === ProgType.perf_event;
   if (takesTypedef && isTypedef(btf, pointee, PT_REGS)) return;
-  const type = bare(btf, pointee);
+  const type = btf.underlying(pointee);
   if (type.kind === 'void') return;
   if (type.name === '') v.invalid(`arg#${i} type doesn't have a name`);
   if (takesTypedef && type.kind === 'struct' && type.name === 'pt_regs') return;

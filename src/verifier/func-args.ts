@@ -32,7 +32,7 @@ export function prepareArgs(v: Verifier, index: number): readonly FuncArg[] {
       `Global function ${name}() with ${proto.params.length} > ${MAX_ARGS} args. Buggy compiler.`,
     );
   }
-  if (!isScalar(plain(btf, proto.type))) {
+  if (!isScalar(btf.underlying(proto.type))) {
     softInvalid(v, isGlobal, `Global function ${name}() doesn't return scalar. Only those are supported.`);
   }
   const reader = new ArgReader(v, btf, subprog, typeId);
@@ -45,7 +45,6 @@ function softInvalid(v: Verifier, isGlobal: boolean, line: string): never {
   return isGlobal ? v.invalid(line) : v.reject(ERRNO.EINVAL);
 }
 
-const plain = (btf: Btf, id: number): BtfType => btf.type(btf.skipModifiersAndTypedefs(id));
 const isScalar = (type: BtfType): boolean =>
   type.kind === 'int' || type.kind === 'enum' || type.kind === 'enum64';
 
@@ -92,7 +91,7 @@ class ArgReader {
       if (tags.length > 0) checkContextTag(v, btf, pointee, i);
       return { kind: 'ctx', flags: 0, memSize: 0 };
     }
-    if (isDynptr(plain(btf, pointee))) {
+    if (isDynptr(btf.underlying(pointee))) {
       if (tags.length > 0) invalidTags();
       return { kind: 'dynptr', flags: 0, memSize: 0 };
     }
@@ -112,7 +111,7 @@ class ArgReader {
     if (tags.includes('nullable')) invalidTags();
     const memSize = this.#sizeOf(pointee);
     if (memSize === undefined) {
-      const target = btf.type(btf.skipModifiersAndTypedefs(pointee));
+      const target = btf.underlying(pointee);
       const text = `('${kindText(target.kind)} ${target.name}')`;
       v.invalid(`arg#${i} reference type${text} size cannot be determined: -22`);
     }

@@ -190,7 +190,7 @@ function returnsScalar(btf: Btf, protoId: number): boolean {
   const proto = btf.type(protoId);
   if (proto.kind !== 'func_proto') return false;
   const result = btf.type(btf.skipModifiers(proto.type));
-  const plain = result.kind === 'typedef' ? btf.type(btf.skipModifiersAndTypedefs(proto.type)) : result;
+  const plain = result.kind === 'typedef' ? btf.underlying(proto.type) : result;
   return plain.kind === 'int' ? plain.size <= 8 : plain.kind === 'enum' || plain.kind === 'enum64';
 }
 

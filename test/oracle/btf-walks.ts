@@ -329,7 +329,7 @@ function startsOf(btf: Btf): Start[] {
     const skip =
       target.attachType === AttachType.trace_raw_tp && target.progType === ProgType.tracing ? 1 : 0;
     proto.params.slice(skip).forEach(({ type }, slot) => {
-      const pointer = btf.type(btf.skipModifiersAndTypedefs(type));
+      const pointer = btf.underlying(type);
       if (pointer.kind !== 'ptr') return;
       const struct = btf.skipModifiersAndTypedefs(pointer.type);
       if (btf.kindOf(struct) === 'struct') starts.push({ target, slot, struct });
@@ -343,11 +343,11 @@ function protoOf(btf: Btf, target: Target): BtfType | undefined {
   if (type.kind === 'struct') {
     const member = type.members[target.attachType];
     if (member === undefined) return undefined;
-    type = btf.type(btf.skipModifiersAndTypedefs(member.type));
+    type = btf.underlying(member.type);
   } else if (type.kind === 'typedef' || type.kind === 'func') {
     type = btf.type(type.type);
   }
-  return type.kind === 'ptr' ? btf.type(btf.skipModifiersAndTypedefs(type.type)) : type;
+  return type.kind === 'ptr' ? btf.underlying(type.type) : type;
 }
 
 export function* walkPrograms(btf: Btf, seed: number, count: number): Generator<SweepProgram> {

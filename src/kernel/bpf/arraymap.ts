@@ -70,7 +70,7 @@ function checkArrayBtf(attr: MapAttr): void {
   const { btf, btfKeyTypeId = 0, btfValueTypeId = 0 } = attr;
   if (btfKeyTypeId === 0) {
     const global = attr.type === MapType.array && attr.maxEntries === 1;
-    const value = btf!.type(btf!.skipModifiersAndTypedefs(btfValueTypeId));
+    const value = btf!.underlying(btfValueTypeId);
     requireAttr(
       global && value.kind === 'datasec',
       attr,
@@ -79,7 +79,7 @@ function checkArrayBtf(attr: MapAttr): void {
     );
     return;
   }
-  const key = btf!.type(btf!.skipModifiersAndTypedefs(btfKeyTypeId));
+  const key = btf!.underlying(btfKeyTypeId);
   const isInt = key.kind === 'int' && key.bits === 32 && key.bitOffset === 0;
   requireAttr(isInt, attr, 'EINVAL', 'the key is no 32-bit integer');
 }

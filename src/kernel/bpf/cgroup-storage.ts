@@ -50,14 +50,14 @@ export class CgroupStorageMap extends BpfMap {
   static checkBtf(attr: MapAttr): void {
     const { btf, btfKeyTypeId = 0 } = attr;
     const integer = (id: number, bits: number): boolean => {
-      const type = btf!.type(btf!.skipModifiersAndTypedefs(id));
+      const type = btf!.underlying(id);
       return type.kind === 'int' && type.bits === bits && type.bitOffset === 0;
     };
     if (attr.keySize === SHORT_KEY) {
       requireAttr(integer(btfKeyTypeId, 64), attr, 'EINVAL', 'the key is no 64-bit integer');
       return;
     }
-    const key = btf!.type(btf!.skipModifiersAndTypedefs(btfKeyTypeId));
+    const key = btf!.underlying(btfKeyTypeId);
     const members = key.kind === 'struct' ? key.members : [];
     const [group, attachType] = members;
     const ok =

@@ -69,7 +69,7 @@ export class LocalStorageMap extends BpfMap {
   }
 
   static checkBtf(attr: MapAttr): void {
-    const key = attr.btf!.type(attr.btf!.skipModifiersAndTypedefs(attr.btfKeyTypeId!));
+    const key = attr.btf!.underlying(attr.btfKeyTypeId!);
     const isInt = key.kind === 'int' && key.bits === 32 && key.bitOffset === 0;
     requireAttr(isInt, attr, 'EINVAL', 'the key is no 32-bit integer');
   }

@@ -84,8 +84,7 @@ export class LpmTrieMap extends BpfMap {
 
   static checkBtf(attr: MapAttr): void {
     const { btf, btfKeyTypeId = 0 } = attr;
-    const isStruct =
-      btfKeyTypeId !== 0 && btf!.type(btf!.skipModifiersAndTypedefs(btfKeyTypeId)).kind === 'struct';
+    const isStruct = btfKeyTypeId !== 0 && btf!.underlying(btfKeyTypeId).kind === 'struct';
     requireAttr(isStruct, attr, 'EINVAL', 'the key is no structure');
   }
 

@@ -64,6 +64,31 @@ export class StructOpsMap extends BpfMap {
     return false;
   }
 
+  /** Filled without BPF_F_LINK: in use since then. */
+  get isRegistered(): boolean {
+    return this.state === StructOpsState.inUse;
+  }
+
+  /** Stored with BPF_F_LINK: a link registers it. */
+  get isReady(): boolean {
+    return this.state === StructOpsState.ready;
+  }
+
+  /** Name of the kernel's structure, such as `tcp_congestion_ops`. */
+  get typeName(): string {
+    return this.host.btf!.nameOf(this.valueType.opsId);
+  }
+
+  /** A member that holds characters; empty where there is none. */
+  text(name: string): string {
+    const member = this.valueType.members.find((each) => each.name === name);
+    if (member === undefined || this.stored.length === 0) return '';
+    const at = this.valueType.dataOffset + member.bitOffset / 8;
+    const bytes = this.stored.subarray(at, at + this.host.btf!.sizeOf(member.type));
+    const end = bytes.indexOf(0);
+    return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+  }
+
   /** The program that a member of the table leads to. */
   member(name: string): BpfProg | undefined {
     return this.programs.get(name);
@@ -131,9 +156,8 @@ export class StructOpsMap extends BpfMap {
   ): number {
     const btf = this.host.btf!;
     const at = this.valueType.dataOffset + member.bitOffset / 8;
-    const type = btf.type(btf.skipModifiersAndTypedefs(member.type));
-    if (type.kind !== 'ptr' || btf.type(btf.skipModifiersAndTypedefs(type.type)).kind !== 'func_proto')
-      return 0;
+    const type = btf.underlying(member.type);
+    if (type.kind !== 'ptr' || btf.underlying(type.type).kind !== 'func_proto') return 0;
     const fd = Number(BigInt.asIntN(32, view.getBigUint64(at, true)));
     if (fd === 0) return 0;
     const file = this.host.files.get(fd);

@@ -48,7 +48,7 @@ class Show {
   private value(id: number, offset: number, member: string, depth: number, top = false): void {
     if (depth > MAX_DEPTH) return;
     const name = typeText(this.btf, id);
-    const type = this.btf.type(this.btf.skipModifiersAndTypedefs(id));
+    const type = this.btf.underlying(id);
     if (type.kind === 'struct' || type.kind === 'union')
       this.composite(type, name, offset, member, depth, top);
     else if (type.kind === 'array') this.array(type, name, offset, member, depth, top);
@@ -90,7 +90,7 @@ class Show {
     if (!top && (this.flags & ZERO) === 0 && this.isZero(offset, size * type.count)) return;
     if (!top) this.newline(depth);
     this.text += `${this.label(member, name)}[`;
-    const element = this.btf.type(this.btf.skipModifiersAndTypedefs(type.type));
+    const element = this.btf.underlying(type.type);
     const isText = element.kind === 'int' && element.size === 1 && (element.char || element.bits === 8);
     for (let i = 0; i < type.count; i++) {
       if (isText && this.isZero(offset + i, 1)) break;

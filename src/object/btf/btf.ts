@@ -180,6 +180,11 @@ export class Btf {
     return skipModifiers(this, id, true);
   }
 
+  /** The type past all qualifiers, type tags and typedefs. */
+  underlying(id: BtfTypeId): BtfType {
+    return this.type(skipModifiers(this, id, true));
+  }
+
   /** Bytes. Throws `BTF_NO_SIZE` for `void`, functions, prototypes and forward declarations. */
   sizeOf(id: BtfTypeId): number {
     return sizeOf(this, id);

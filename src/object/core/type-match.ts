@@ -20,8 +20,8 @@ function match(local: TypeRef, target: TypeRef, pointed: boolean, level: number,
   let [localId, targetId] = [local.id, target.id];
   for (let depth = 0; depth < MAX_DEPTH; depth++) {
     budget.spend();
-    const a = local.btf.type(local.btf.skipModifiersAndTypedefs(localId));
-    const b = target.btf.type(target.btf.skipModifiersAndTypedefs(targetId));
+    const a = local.btf.underlying(localId);
+    const b = target.btf.underlying(targetId);
     if (essentialName(a.name) !== essentialName(b.name)) return false;
     if (a.kind === 'struct' || a.kind === 'union') {
       if (behindPointer) return sameDeclaration(a, b);

@@ -16,8 +16,6 @@ import { kindText } from './kind-text.js';
 const GLOBAL = 1;
 const AROUND: ReadonlySet<number> = new Set([AttachType.trace_fentry, AttachType.trace_fexit]);
 
-const bare = (btf: Btf, id: BtfTypeId): BtfType => btf.type(btf.skipModifiersAndTypedefs(id));
-
 /** Sets `v.attach` and `v.env`, or rejects the program. `id`: the function, in the target's BTF. */
 export function attachToProgram(v: Verifier, target: Verifier, id: BtfTypeId): void {
   const btf =
@@ -108,7 +106,7 @@ function checkSameType(v: Verifier, btf: Btf, replaced: BtfFunc): void {
   if (countA !== countB) {
     v.invalid(`${func.name}() has ${countA} args while ${replaced.name}() has ${countB} args`);
   }
-  const [resultA, resultB] = [bare(own, a.type), bare(btf, b.type)];
+  const [resultA, resultB] = [own.underlying(a.type), btf.underlying(b.type)];
   if (resultA.kind !== resultB.kind) {
     v.invalid(
       `Return type ${kindText(resultA.kind)} of ${func.name}() doesn't match type ${kindText(resultB.kind)} of ${replaced.name}()`,
@@ -122,8 +120,8 @@ function checkSameType(v: Verifier, btf: Btf, replaced: BtfFunc): void {
 type Side = readonly [btf: Btf, func: string, typeId: BtfTypeId];
 
 function checkSameArg(v: Verifier, i: number, [btfA, nameA, idA]: Side, [btfB, nameB, idB]: Side): void {
-  const a = bare(btfA, idA);
-  const b = bare(btfB, idB);
+  const a = btfA.underlying(idA);
+  const b = btfB.underlying(idB);
   if (a.kind !== b.kind) {
     v.invalid(`arg${i} in ${nameA}() is ${kindText(a.kind)} while ${nameB}() has ${kindText(b.kind)}`);
   }
@@ -132,7 +130,7 @@ function checkSameArg(v: Verifier, i: number, [btfA, nameA, idA]: Side, [btfB, n
   }
   if (a.kind === 'int' || a.kind === 'enum' || a.kind === 'enum64') return;
   if (a.kind !== 'ptr' || b.kind !== 'ptr') v.invalid(`arg${i} in ${nameA}() has unrecognized type`);
-  const [toA, toB] = [bare(btfA, a.type), bare(btfB, b.type)];
+  const [toA, toB] = [btfA.underlying(a.type), btfB.underlying(b.type)];
   if (!isComposite(toA)) v.invalid(`arg${i} in ${nameA}() is not a pointer to context`);
   if (!isComposite(toB)) v.invalid(`arg${i} in ${nameB}() is not a pointer to context`);
   if (toA.name === toB.name) return;

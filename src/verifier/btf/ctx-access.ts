@@ -69,7 +69,7 @@ function resultAccess(v: Verifier, attach: AttachInfo, index: number, size: numb
       break;
     case AttachType.modify_return: {
       if (proto === null) return undefined;
-      const result = btf.type(btf.skipModifiersAndTypedefs(proto.type));
+      const result = btf.underlying(proto.type);
       if (isSmallInt(result)) break;
       return void v.error(`ret type ${kindText(result.kind)} not allowed for fmod_ret`);
     }
@@ -95,7 +95,7 @@ function typeAccess(
 ): CtxValue | undefined {
   const { btf, name } = attach;
   const no = (line: string): undefined => void v.error(line);
-  const type = btf.type(btf.skipModifiersAndTypedefs(typeId));
+  const type = btf.underlying(typeId);
   if (isNumber(type)) return SCALAR;
   if (type.kind !== 'ptr') {
     const kind = kindText(type.kind);
@@ -108,7 +108,7 @@ function typeAccess(
   if (known !== undefined && baseType(known.regType) === PTR_TO_BUF && mayBeNull(known.regType)) {
     return { regType: known.regType, btf: null, btfId: 0 };
   }
-  const pointee = btf.type(btf.skipModifiersAndTypedefs(type.type));
+  const pointee = btf.underlying(type.type);
   if (pointee.kind === 'void' || pointee.kind === 'int') return SCALAR;
   if (v.target !== null) return contextOfTarget(v, v.target.env.type, type.type);
   if (known !== undefined) {

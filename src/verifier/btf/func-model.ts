@@ -13,8 +13,6 @@ export const MAX_REG_ARGS = 5;
 /** Structures up to this size are passed in registers. */
 const MAX_STRUCT_ARG = 16;
 
-const bare = (btf: Btf, id: BtfTypeId): BtfType => btf.type(btf.skipModifiersAndTypedefs(id));
-
 /** Bytes that an argument of this type takes in the context. */
 function slotBytes(type: BtfType): number {
   if (type.kind === 'ptr') return SLOT;
@@ -29,10 +27,10 @@ export function argIndexAt(btf: Btf, proto: BtfFuncProto | null, off: number): n
   if (proto === null) return Math.floor(off / SLOT);
   let end = 0;
   for (const [i, { type }] of proto.params.entries()) {
-    end += slotBytes(bare(btf, type));
+    end += slotBytes(btf.underlying(type));
     if (off < end) return i;
   }
-  end += slotBytes(bare(btf, proto.type));
+  end += slotBytes(btf.underlying(proto.type));
   return off < end ? proto.params.length : proto.params.length + 1;
 }
 
@@ -57,7 +55,7 @@ const sizeIn = (type: BtfType): number | undefined => {
 export function modelProblem(btf: Btf, proto: BtfFuncProto, name: string): string | undefined {
   const { params } = proto;
   if (params.length > MAX_ARGS) return `The function ${name} has ${params.length} arguments. Too many.`;
-  const result = bare(btf, proto.type);
+  const result = btf.underlying(proto.type);
   if (sizeIn(result) === undefined || result.kind === 'struct' || result.kind === 'union') {
     return `The function ${name} return type ${kindText(result.kind)} is unsupported.`;
   }
@@ -65,7 +63,7 @@ export function modelProblem(btf: Btf, proto: BtfFuncProto, name: string): strin
     if (i === params.length - 1 && type === 0) {
       return `The function ${name} with variable args is unsupported.`;
     }
-    const arg = bare(btf, type);
+    const arg = btf.underlying(type);
     const size = sizeIn(arg);
     if (size === undefined || size > MAX_STRUCT_ARG) {
       return `The function ${name} arg${i} type ${kindText(arg.kind)} is unsupported.`;

@@ -113,7 +113,7 @@ export function setPerCpuResult(
   { btf, btfId, allocated }: PerCpuArg,
 ): void {
   markKnownZero(r0);
-  if (!isComposite(btf.type(btf.skipModifiersAndTypedefs(btfId)))) {
+  if (!isComposite(btf.underlying(btfId))) {
     r0.type = PTR_TO_MEM | flags;
     r0.memSize = sizeOf(v, btf, btfId, '');
     return;

@@ -33,7 +33,7 @@ export function resolveSymbol(v: Verifier, i: number): KernelSymbol {
   if (!v.env.config.features.has('kallsyms_all')) {
     v.reject(ERRNO.ENOENT, `ldimm64 failed to find the address for kernel symbol '${type.name}'.`);
   }
-  const target = btf.type(btf.skipModifiersAndTypedefs(type.type));
+  const target = btf.underlying(type.type);
   if (isPerCpu(btf, id)) {
     return { regType: PTR_TO_BTF_ID | MEM_PERCPU, btf, btfId: type.type, memSize: 0 };
   }

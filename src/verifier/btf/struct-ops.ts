@@ -76,9 +76,9 @@ export function attachStructOps(v: Verifier, id: BtfTypeId): void {
 
 /** Prototype of a member that is a pointer to a function. */
 function memberProto(btf: Btf, member: BtfMember): BtfFuncProto | undefined {
-  const pointer = btf.type(btf.skipModifiersAndTypedefs(member.type));
+  const pointer = btf.underlying(member.type);
   if (pointer.kind !== 'ptr') return undefined;
-  const proto = btf.type(btf.skipModifiersAndTypedefs(pointer.type));
+  const proto = btf.underlying(pointer.type);
   return proto.kind === 'func_proto' ? proto : undefined;
 }
 
@@ -100,7 +100,7 @@ function stubArgs(btf: Btf, stub: string, proto: BtfFuncProto): CtxArg[] {
     const name = stubProto.params[i]?.name ?? '';
     const nullable = name.endsWith(NULLABLE);
     const referenced = name.endsWith(REFERENCED);
-    const pointer = btf.type(btf.skipModifiersAndTypedefs(param.type));
+    const pointer = btf.underlying(param.type);
     if (pointer.kind === 'ptr' && (nullable || referenced)) {
       const btfId = btf.skipModifiersAndTypedefs(pointer.type);
       const regType = PTR_TO_BTF_ID | PTR_TRUSTED | (nullable ? PTR_MAYBE_NULL : 0);

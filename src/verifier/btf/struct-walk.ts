@@ -188,7 +188,7 @@ function step(
   flexibleArrays: boolean,
   flags: number,
 ): Walk {
-  const type = btf.type(btf.skipModifiersAndTypedefs(id));
+  const type = btf.underlying(id);
   if (!isComposite(type)) return fail(ERRNO.EINVAL, `Type '${nameText(type.name)}' is not a struct`);
   return new Walker(btf, type, off, size, flags).walk(flexibleArrays);
 }

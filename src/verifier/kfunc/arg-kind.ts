@@ -129,6 +129,6 @@ export function isScalarStruct(v: Verifier, btf: Btf, id: BtfTypeId, depth: numb
       return false;
     }
     if (inner.kind !== 'array') return isScalarType(inner);
-    return inner.count > 0 && isScalarType(btf.type(btf.skipModifiersAndTypedefs(inner.type)));
+    return inner.count > 0 && isScalarType(btf.underlying(inner.type));
   });
 }

@@ -89,22 +89,20 @@ function readKfunc(v: Verifier, id: BtfTypeId): Kfunc {
     name: func.name,
     btf,
     params: proto.params.map((param) => readParam(btf, param)),
-    ret: plain(btf, proto.type),
+    ret: btf.underlying(proto.type),
     retPointee: pointeeOf(btf, proto.type),
     flags: info?.flags ?? 0,
     allowed,
   };
 }
 
-const plain = (btf: Btf, id: BtfTypeId): BtfType => btf.type(btf.skipModifiersAndTypedefs(id));
-
 function pointeeOf(btf: Btf, id: BtfTypeId): BtfTypeId {
-  const type = plain(btf, id);
+  const type = btf.underlying(id);
   return type.kind === 'ptr' ? btf.skipModifiersAndTypedefs(type.type) : 0;
 }
 
 function readParam(btf: Btf, { name, type }: BtfParam): KfuncParam {
-  return { name, type: plain(btf, type), pointee: pointeeOf(btf, type) };
+  return { name, type: btf.underlying(type), pointee: pointeeOf(btf, type) };
 }
 
 /** What the machine can pass at all. */
@@ -112,14 +110,14 @@ function checkModel(v: Verifier, btf: Btf, name: string, ret: BtfTypeId, params:
   if (params.length > MAX_PARAMS) {
     v.invalid(`The function ${name} has ${params.length} arguments. Too many.`);
   }
-  const result = plain(btf, ret);
+  const result = btf.underlying(ret);
   if (!isPassed(result) && result.kind !== 'void') {
     v.invalid(`The function ${name} return type ${kindText(result.kind)} is unsupported.`);
   }
   params.forEach(({ type }, i) => {
     const last = i === params.length - 1;
     if (last && type === 0) v.invalid(`The function ${name} with variable args is unsupported.`);
-    const param = plain(btf, type);
+    const param = btf.underlying(type);
     if (param.kind === 'void') v.invalid(`The function ${name} has malformed void argument.`);
     const small = param.kind === 'struct' && param.size <= 16;
     if (!isPassed(param) && !small) {

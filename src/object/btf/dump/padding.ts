@@ -9,7 +9,7 @@ import type { BtfComposite, BtfMember } from '../types.js';
 /** Bits of a bit-field, 0 for other members. Before `kind_flag`, compilers gave each its own integer type. */
 export function bitfieldWidth(btf: Btf, member: BtfMember): number {
   if (member.bitfieldSize > 0) return member.bitfieldSize;
-  const type = btf.type(btf.skipModifiersAndTypedefs(member.type));
+  const type = btf.underlying(member.type);
   return type.kind === 'int' && type.bits < type.size * 8 && !type.bool ? type.bits : 0;
 }
 
