@@ -13,6 +13,7 @@ import { knownRun } from './accepted-known.js';
 import { filled, inputsFor, runAccepted } from './accepted-run.js';
 import { kernelRefusal } from './lib/kernel.js';
 import { KernelPipe, type PipeAnswer } from './lib/kernel-pipe.js';
+import { kernelTypes } from './lib/vmlinux.js';
 import { type RandomRequest, structuredProgram } from './random/program.js';
 import { judge, LOG_LEVEL, overflowsQueue, stackDepthsOf } from './verdicts-judge.js';
 import { minimise } from './verdicts-minimise.js';
@@ -47,9 +48,11 @@ interface Finding {
   readonly request: RandomRequest;
 }
 
+const types = kernelTypes();
+
 /** One in five is as wild as can be, the others follow rules. */
 function programOf(seed: number): RandomRequest {
-  if (seed % 5 !== 0) return structuredProgram(seed);
+  if (seed % 5 !== 0) return structuredProgram(seed, types);
   const { progType, insns, maps } = randomProgram(seed);
   return { prog_type: progType, expected_attach_type: 0, insns, maps, license: 'GPL' };
 }

@@ -3,8 +3,9 @@
 import { Btf } from '../../src/object/btf/index.js';
 import { verify } from '../../src/verifier/index.js';
 import { requestFromJson } from '../../src/verifier/raw-request.js';
-import type { VerifyResult } from '../../src/verifier/types.js';
+import type { VerifyPolicy, VerifyResult } from '../../src/verifier/types.js';
 import type { PipeAnswer } from './lib/kernel-pipe.js';
+import { vmlinux } from './lib/vmlinux.js';
 import { firstLineOf } from './verdicts-corpus.js';
 
 const parsed = new Map<string, Btf>();
@@ -38,14 +39,20 @@ export interface Judged {
 /** 4: statistics, and the reason of a refusal, without the instructions. */
 export const LOG_LEVEL = 4;
 
+/** The kernel's types, where there are any. */
+export function kernelPolicy(): VerifyPolicy {
+  const btf = vmlinux();
+  return btf === undefined ? {} : { vmlinux: btf };
+}
+
 const results = new WeakMap<object, VerifyResult | Error>();
 
 /** Our answer to a request, or what it threw; asked again, the same. */
-function ourResult(request: object): VerifyResult | Error {
+function ourResult(request: object, policy = kernelPolicy()): VerifyResult | Error {
   let result = results.get(request);
   if (result === undefined) {
     try {
-      result = verify(requestFromJson({ ...request, log_level: LOG_LEVEL }, btfOf));
+      result = verify(requestFromJson({ ...request, log_level: LOG_LEVEL }, btfOf, policy));
     } catch (error) {
       result = error instanceof Error ? error : new Error(String(error));
     }
@@ -64,13 +71,13 @@ export function stackDepthsOf(request: object): string {
  * Whether a program would bring the kernel to its limit of queued paths. Linux 6.18.44 dereferences a null pointer when
  * that happens at an AND or OR that splits a state (`maybe_fork_scalars`): such a program is never asked about.
  */
-export function overflowsQueue(request: object): boolean {
-  const result = ourResult(request);
+export function overflowsQueue(request: object, policy?: VerifyPolicy): boolean {
+  const result = ourResult(request, policy);
   return !(result instanceof Error) && result.message.startsWith('The sequence of ');
 }
 
-export function judge(request: object, answer: PipeAnswer): Judged {
-  const ours = ourResult(request);
+export function judge(request: object, answer: PipeAnswer, policy?: VerifyPolicy): Judged {
+  const ours = ourResult(request, policy);
   if (ours instanceof Error) {
     const stack = ours.stack ?? ours.message;
     return {

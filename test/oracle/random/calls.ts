@@ -61,7 +61,7 @@ const CONSTANTS: MapSpec = {
   data: contents(32),
   frozen: true,
 };
-const RINGBUF: MapSpec = {
+export const RINGBUF: MapSpec = {
   type: 'ringbuf',
   key_size: 0,
   value_size: 0,
@@ -77,6 +77,14 @@ const QUEUE: MapSpec = {
   map_flags: 0,
   name: 'queue',
 };
+const STACK: MapSpec = { ...QUEUE, type: 'stack', name: 'stack' };
+const BLOOM: MapSpec = { ...QUEUE, type: 'bloom_filter', name: 'bloom' };
+const LRU: MapSpec = { ...HASH, type: 'lru_hash', name: 'lru' };
+const PERCPU_HASH: MapSpec = { ...HASH, type: 'percpu_hash', value_size: 24, name: 'percpu_hash' };
+const BPF_F_NO_PREALLOC = 1;
+const LPM: MapSpec = { ...HASH, type: 'lpm_trie', map_flags: BPF_F_NO_PREALLOC, name: 'lpm' };
+const PROGRAMS: MapSpec = { ...ARRAY, type: 'prog_array', value_size: 4, name: 'progs', data: undefined };
+const EVENTS: MapSpec = { ...PROGRAMS, type: 'perf_event_array', name: 'events' };
 
 function keyFor(g: Gen, spec: MapSpec): void {
   const { rng, b } = g;
@@ -93,7 +101,7 @@ function pointKey(g: Gen): void {
 /** A look-up, its null check, and what is done with the value. */
 export function lookup(g: Gen, body: Body): void {
   const { rng, b } = g;
-  const spec = rng.pick([ARRAY, ARRAY, HASH, HASH, ODD, PERCPU, CONSTANTS]);
+  const spec = rng.pick([ARRAY, ARRAY, HASH, HASH, ODD, PERCPU, CONSTANTS, LRU, PERCPU_HASH, LPM]);
   const map = g.map(spec);
   keyFor(g, spec);
   pointKey(g);
@@ -133,7 +141,7 @@ export function lookup(g: Gen, body: Body): void {
 
 export function update(g: Gen): void {
   const { rng, b } = g;
-  const spec = rng.pick([ARRAY, HASH, HASH]);
+  const spec = rng.pick([ARRAY, HASH, HASH, LRU, LPM]);
   const map = g.map(spec);
   const other = rng.chance(0.3) ? g.pointer('mem') : undefined;
   const fromMap =
@@ -207,7 +215,7 @@ export function ringbuf(g: Gen, body: Body): void {
 
 export function queue(g: Gen): void {
   const { rng, b } = g;
-  const map = g.map(QUEUE);
+  const map = g.map(rng.pick([QUEUE, QUEUE, STACK, BLOOM]));
   b.storeImm(Size.dw, 10, VALUE_OFF, rng.range(0, 9));
   b.storeImm(Size.dw, 10, VALUE_OFF + 8, rng.range(0, 9));
   b.copy(2, 10);
@@ -225,6 +233,55 @@ export function queue(g: Gen): void {
       g.set(dst, SCALAR);
     }
   }
+}
+
+/** A map of maps: both look-ups with their checks. */
+export function innerLookup(g: Gen, body: Body): void {
+  const { rng, b } = g;
+  const inner = g.map(ARRAY);
+  const outer = g.map({ ...PROGRAMS, type: 'array_of_maps', name: 'outer', inner });
+  b.storeImm(Size.w, 10, KEY_OFF, rng.range(0, 4));
+  pointKey(g);
+  b.wide(1, 1, outer);
+  b.call(1);
+  g.afterCall();
+  const first = b.emit(JEQ_IMM, 0);
+  const before = g.snapshot();
+  b.storeImm(Size.w, 10, KEY_OFF, rng.range(0, 4));
+  pointKey(g);
+  b.copy(1, 0);
+  b.call(1);
+  g.afterCall();
+  const second = g.slips() ? undefined : b.emit(JEQ_IMM, 0);
+  g.set(0, { kind: 'mem', room: ARRAY.value_size });
+  body(g, rng.range(1, 3));
+  b.land(first);
+  if (second !== undefined) b.land(second);
+  g.join(before);
+}
+
+/** A tail call to nobody, an event for nobody. */
+export function tailCallOrEvent(g: Gen): void {
+  const { rng, b } = g;
+  const ctx = g.ctx();
+  if (ctx === undefined) return;
+  if (ctx !== 1) b.copy(1, ctx);
+  if (rng.chance(0.5)) {
+    b.wide(2, 1, g.map(PROGRAMS));
+    b.mov(3, rng.range(0, 5));
+    b.call(12);
+    g.afterCall();
+    return;
+  }
+  b.storeImm(Size.dw, 10, VALUE_OFF, rng.range(0, 9));
+  b.wide(2, 1, g.map(EVENTS));
+  b.mov(3, rng.range(0, 2));
+  b.copy(4, 10);
+  b.add(4, VALUE_OFF);
+  b.mov(5, 8);
+  b.call(25);
+  g.afterCall();
+  g.set(0, SCALAR);
 }
 
 /** Helpers without arguments, whose results are no function of the program's input. */

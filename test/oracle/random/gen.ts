@@ -13,7 +13,8 @@ export type ProgTypeName =
   | 'tracepoint'
   | 'raw_tracepoint'
   | 'kprobe'
-  | 'perf_event';
+  | 'perf_event'
+  | 'syscall';
 
 export type Kind = 'none' | 'scalar' | 'ctx' | 'mem' | 'packet';
 
@@ -37,13 +38,18 @@ export interface MapSpec {
   readonly name: string;
   readonly data?: string;
   readonly frozen?: boolean;
+  readonly btf?: string;
+  readonly btf_key_type_id?: number;
+  readonly btf_value_type_id?: number;
+  /** Index of an earlier map. */
+  readonly inner?: number;
 }
 
 /** What a function is given in r1, r2, …. */
 export type Param = 'scalar' | 'ctx' | 'mem';
 
 export interface Sub {
-  readonly kind: 'static' | 'global' | 'callback' | 'elem_callback';
+  readonly kind: 'static' | 'global' | 'callback' | 'elem_callback' | 'timer_callback';
   readonly params: readonly Param[];
   readonly depth: number;
   /** Slots of calls to it, and of loads of its address. */
@@ -61,6 +67,12 @@ export interface Shared {
   readonly hasBtf: boolean;
   /** Chance that something is forgotten, or off by one. */
   readonly slip: number;
+  /** Id of a kernel function in the kernel's types. */
+  readonly kfunc: ((name: string) => number | undefined) | undefined;
+  /** Offsets of 32-bit fields of a task. */
+  readonly taskFields: readonly number[];
+  /** Uses objects of the kernel too. */
+  readonly withObjects: boolean;
 }
 
 /** Stack bytes for numbers; keys and buffers lie below. */
@@ -237,4 +249,5 @@ const WORDS: Readonly<Record<ProgTypeName, readonly number[]>> = {
   raw_tracepoint: [0, 8, 16, 24],
   kprobe: [0, 8, 40, 80, 112],
   perf_event: [0, 8, 40, 112],
+  syscall: [0, 4, 8, 20, 60],
 };

@@ -248,6 +248,12 @@ const FIELDS: Readonly<Record<ProgTypeName, readonly (readonly [number, number, 
     [168, 8, false],
     [176, 8, false],
   ],
+  syscall: [
+    [0, 8, true],
+    [16, 4, true],
+    [20, 2, true],
+    [63, 1, false],
+  ],
 };
 
 export function useContext(g: Gen): void {

@@ -8,15 +8,19 @@ import {
   callOwn,
   directValue,
   epilogue,
+  innerLookup,
   lookup,
   packet,
   queue,
   ringbuf,
   simpleHelper,
   sizedHelper,
+  tailCallOrEvent,
   update,
 } from './calls.js';
 import { CTX, Gen, type MapSpec, NONE, type ProgTypeName, SCALAR, type Shared, type Sub } from './gen.js';
+import { cpumask, currentTask, dynptr, iterator, section, socket, task, throwOut } from './kernel-objects.js';
+import { spinLock, timer } from './locks.js';
 import {
   atomicStack,
   copyContext,
@@ -38,6 +42,7 @@ export interface RandomRequest {
   readonly insns: string;
   readonly maps: readonly MapSpec[];
   readonly license: string;
+  readonly prog_flags?: number;
   readonly btf?: string;
   readonly func_info?: string;
 }
@@ -91,11 +96,31 @@ const STATEMENTS: readonly (readonly [weight: number, statement: Statement])[] =
   [3, callOwn],
   [1, callback],
 ];
-const TOTAL = STATEMENTS.reduce((sum, [weight]) => sum + weight, 0);
+/** Of programs that use objects of the kernel, besides. */
+const OBJECT_STATEMENTS: readonly (readonly [weight: number, statement: Statement])[] = [
+  ...STATEMENTS,
+  [8, nested(iterator)],
+  [10, nested(dynptr)],
+  [4, nested(socket)],
+  [3, nested(cpumask)],
+  [3, nested(task)],
+  [2, currentTask],
+  [5, nested(section)],
+  [1, throwOut],
+  [4, nested(spinLock)],
+  [3, timer],
+  [3, nested(innerLookup)],
+  [2, tailCallOrEvent],
+];
+const totalOf = (statements: typeof STATEMENTS): number =>
+  statements.reduce((sum, [weight]) => sum + weight, 0);
+const TOTAL = totalOf(STATEMENTS);
+const OBJECT_TOTAL = totalOf(OBJECT_STATEMENTS);
 
 function statement(g: Gen): void {
-  let left = g.rng.range(0, TOTAL - 1);
-  for (const [weight, run] of STATEMENTS) {
+  const { withObjects } = g.shared;
+  let left = g.rng.range(0, (withObjects ? OBJECT_TOTAL : TOTAL) - 1);
+  for (const [weight, run] of withObjects ? OBJECT_STATEMENTS : STATEMENTS) {
     left -= weight;
     if (left < 0) {
       run(g);
@@ -141,6 +166,11 @@ function subBody(g: Gen, sub: Sub): void {
     g.set(3, { kind: 'mem', room: 64 });
     g.set(4, { kind: 'mem', room: 16 });
   }
+  if (sub.kind === 'timer_callback') {
+    g.set(1, NONE);
+    g.set(2, { kind: 'mem', room: 4, readOnly: true });
+    g.set(3, NONE);
+  }
   const ctx = g.ctx();
   if (ctx !== undefined) {
     b.copy(6, ctx);
@@ -153,6 +183,10 @@ function subBody(g: Gen, sub: Sub): void {
   }
   block(g, g.rng.range(1, 7));
   epilogue(g, sub.kind === 'callback' || sub.kind === 'elem_callback');
+  if (sub.kind !== 'timer_callback' || g.slips()) return;
+  b.slots.pop();
+  b.mov(0, 0);
+  b.emit(0x95);
 }
 
 const INT: BtfType = {
@@ -217,10 +251,22 @@ const TYPES: readonly ProgTypeName[] = [
   'kprobe',
   'perf_event',
 ];
+/** Of programs that use objects of the kernel. */
+const OBJECT_TYPES: readonly ProgTypeName[] = [...TYPES, 'syscall', 'syscall', 'syscall'];
+const BPF_F_SLEEPABLE = 16;
 
-export function structuredProgram(seed: number): RandomRequest {
+/** What the generator knows of the kernel's types. */
+export interface KernelTypes {
+  kfunc(name: string): number | undefined;
+  /** Offsets of 32-bit fields of a task. */
+  readonly taskFields: readonly number[];
+}
+
+/** `types`: without them no program uses kernel functions. */
+export function structuredProgram(seed: number, types?: KernelTypes): RandomRequest {
   const rng = new Rng(seed);
-  const progType = rng.pick(TYPES);
+  const withObjects = rng.chance(0.4);
+  const progType = rng.pick(withObjects ? OBJECT_TYPES : TYPES);
   const slip = rng.pick([0, 0, 0, 0.005, 0.02]);
   const builder = new Builder();
   const shared: Shared = {
@@ -231,6 +277,9 @@ export function structuredProgram(seed: number): RandomRequest {
     subs: [],
     hasBtf: rng.chance(0.3),
     slip,
+    withObjects,
+    kfunc: types?.kfunc,
+    taskFields: types?.taskFields ?? [],
   };
   mainBody(new Gen(shared, 0));
   const starts = [0];
@@ -250,6 +299,7 @@ export function structuredProgram(seed: number): RandomRequest {
     insns: encodeSlots(builder.slots),
     maps: shared.maps,
     license: 'GPL',
+    ...(progType === 'syscall' && { prog_flags: BPF_F_SLEEPABLE }),
     ...(shared.hasBtf && { btf: btfOf(shared.subs), func_info: funcInfo(starts) }),
   };
 }
