@@ -12,7 +12,7 @@ import { NOSPEC } from './insn-facts.js';
 import { cloneReg, copyReg, markUnknown, type Reg } from './reg.js';
 import { PTR_TO_MAP_VALUE, PTR_TO_STACK } from './reg-type.js';
 import { checkMapValue } from './region.js';
-import { isConst, smaxNumber, sminNumber, tnumText } from './scalar/index.js';
+import { isConst, smaxNumber, sminNumber, tnumText, unbound32 } from './scalar/index.js';
 import { cloneState, MAX_BPF_STACK, shareState, type VerifierState } from './state.js';
 import { Rejection } from './verdict.js';
 
@@ -106,6 +106,7 @@ export function sanitizeBefore(
   if (isImm) return;
   const saved = ptr === dst ? null : cloneReg(dst);
   if (saved !== null) copyReg(dst, ptr);
+  else unbound32(dst);
   push(v, cloneState(v.state), v.insnIdx + 1, ERRNO.ENOMEM);
   if (saved !== null) copyReg(dst, saved);
 }

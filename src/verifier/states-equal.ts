@@ -108,7 +108,7 @@ let capable = true;
 let staleIsData = true;
 
 function scalarSafe(old: Reg, cur: Reg, exact: Exactness): boolean {
-  if (exploreAluLimits) return sameShape(old, cur) && ids.matchesScalar(old.id, cur.id);
+  if (exploreAluLimits) return sameShape(old, cur) && (old.id === 0 || ids.matchesScalar(old.id, cur.id));
   if (exact === NOT_EXACT && !old.precise && (capable || old === unbound)) return true;
   if (old.id !== 0) {
     if ((old.id & ADD_CONST) !== (cur.id & ADD_CONST)) return false;

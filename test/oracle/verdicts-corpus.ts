@@ -122,7 +122,7 @@ export function firstLineOf(log: string): string {
 let vmlinux: Btf | undefined;
 
 /** The types of the kernel that judged; read once. */
-async function kernelTypes(dir: string): Promise<Btf | undefined> {
+export async function kernelTypes(dir: string): Promise<Btf | undefined> {
   const file = join(dir, 'vmlinux-6.18.btf.xz');
   if (vmlinux === undefined && existsSync(file)) {
     vmlinux = Btf.parse(await decompress(file), { file: 'vmlinux-6.18.btf' });
