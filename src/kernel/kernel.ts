@@ -14,19 +14,26 @@ import { Iterators } from './bpf/iter.js';
 import { dropField } from './bpf/kfuncs/drop-field.js';
 import type { BpfLink } from './bpf/link.js';
 import type { BpfProg } from './bpf/prog.js';
+import { StructOpsTables } from './bpf/struct-ops-link.js';
 import { type CgroupEventOptions, Cgroups, type ContextFields, type HookResult } from './cgroup/attach.js';
+import type { AddressCall, SocketAddress } from './cgroup/sock-addr.js';
 import type { Splat } from './console.js';
 import { SyscallError } from './errors.js';
-import { type AddressResult, Events, type SocketAddress } from './events/events.js';
+import { type AddressResult, Events } from './events/events.js';
 import { type PerfEventName, PerfEvents, type PerfSample } from './events/perf-event.js';
 import { beginSoftirq, endSoftirq } from './events/quiet-softirq.js';
 import { type LoadedObject, type LoadObjectOptions, loadObject } from './loaded-object.js';
 import { Machine, type MachineOptions } from './machine.js';
+import { LircDevices } from './media/lirc.js';
 import { type NetDevice, NetDevices, type PacketResult } from './net/attach-device.js';
 import { NetHooks, type TriggerInput, type TriggerResult } from './net/attach-hooks.js';
 import { NetRx } from './net/attach-rx.js';
 import { SocketInput } from './net/attach-socket.js';
 import type { InetSock, InetSockAttr } from './net/inet-sock.js';
+import { IpLayer } from './net/ip-layer.js';
+import type { MessagePart } from './net/packet-result.js';
+import { type SockOpsEvent, TcpEvents } from './net/sock-ops.js';
+import { TcpCongestion } from './net/tcp-cong.js';
 import type { Flow } from './sched/flow.js';
 import { waitable } from './sched/sched.js';
 import { sleepUntil } from './sched/sleep.js';
@@ -80,6 +87,9 @@ export class Kernel extends Machine {
   private readonly seccompFilters: Seccomp;
   private readonly iterators: Iterators;
   private readonly sockets: SocketInput;
+  private readonly ip: IpLayer;
+  /** TCP's congestion control where programs do it. */
+  private readonly congestion: TcpCongestion;
   private readonly attacher: Attacher;
   private readonly rx: NetRx;
   private pids = FIRST_PID;
@@ -87,9 +97,14 @@ export class Kernel extends Machine {
   constructor(options: KernelOptions = {}) {
     super(options);
     const helpers = helperResolver(this, () => this.bpf);
-    this.bpf = new BpfCommands(this, helpers, (prog, target) => this.attach(prog, target));
     const tracing = new Tracing(this);
     this.tracing = tracing;
+    const tables = new StructOpsTables(tracing);
+    this.bpf = new BpfCommands(this, helpers, {
+      attach: (prog, target) => this.attach(prog, target),
+      tables,
+    });
+    this.congestion = new TcpCongestion(this, tables);
     this.netDevices = new NetDevices(this);
     this.cgroups = new Cgroups(this, tracing.memory);
     this.perf = new PerfEvents(tracing);
@@ -100,8 +115,10 @@ export class Kernel extends Machine {
     const hooks = new NetHooks(tracing, this.netDevices);
     const { netDevices: devices, cgroups, perf } = this;
     this.iterators = new Iterators(tracing);
-    this.sockets = new SocketInput(this, this.netDevices, this.cgroups);
+    this.sockets = new SocketInput(tracing, cgroups);
     const { iterators, sockets } = this;
+    this.ip = new IpLayer(tracing, devices, sockets, cgroups);
+    const lirc = new LircDevices(tracing);
     this.attacher = new Attacher({
       tracing,
       tracepoints,
@@ -109,12 +126,14 @@ export class Kernel extends Machine {
       perf,
       devices,
       cgroups,
-      hooks,
+      ip: this.ip,
+      lirc,
       iterators,
       sockets,
     });
     const syscalls = new Syscalls(tracing, this.seccompFilters);
-    this.events = new Events({ tracing, syscalls, uprobes, devices, cgroups, hooks });
+    const tcp = new TcpEvents(cgroups, sockets);
+    this.events = new Events({ tracing, syscalls, uprobes, devices, cgroups, hooks, sockets, tcp, lirc });
   }
 
   /** A field of a map's value goes: what it holds goes with it. */
@@ -205,7 +224,13 @@ export class Kernel extends Machine {
 
   /** A socket of a task's (default: the current one), for packets to be delivered to. */
   openSocket(attr: InetSockAttr, task: Task = this.current): InetSock {
+    this.ip.enable();
     return this.sockets.open(attr, this.cgroups.of(task));
+  }
+
+  /** setsockopt(TCP_CONGESTION). Throws `SyscallError` (ENOENT) for a name that no table in use bears. */
+  setCongestion(sock: InetSock, name: string, where: Where = {}): void {
+    this.run(where, () => this.congestion.use(sock, name));
   }
 
   // Events
@@ -264,13 +289,41 @@ export class Kernel extends Machine {
     return this.run(options, () => this.events.syscall(name, args, bodyOf(options)));
   }
 
-  /** connect() of an IPv4 stream socket. */
+  /** A system call about an address, of IPv4 or IPv6; what the programs of the task's control group leave of it. */
+  address(call: AddressCall, address: SocketAddress, where: Where = {}): AddressResult {
+    return this.run(where, () => this.events.address(call, address));
+  }
+
   connect(address: SocketAddress, where: Where = {}): AddressResult {
-    return this.run(where, () => this.events.address('connect', address));
+    return this.address('connect', address, where);
   }
 
   bind(address: SocketAddress, where: Where = {}): AddressResult {
-    return this.run(where, () => this.events.address('bind', address));
+    return this.address('bind', address, where);
+  }
+
+  /** A message is sent on a socket: what the programs of its socket map make of it, part by part. */
+  sendmsg(sock: InetSock, message: Uint8Array, where: Where = {}): MessagePart[] {
+    return this.run(where, () => this.events.sendmsg(sock, message));
+  }
+
+  /** Something happens to a TCP socket: what the `sock_ops` programs of its control group answer, -1 for nothing. */
+  sockOps(sock: InetSock, event: SockOpsEvent, where: Where = {}): number {
+    return this.run(where, () => this.events.sockOps(sock, event));
+  }
+
+  /** Data of a TCP socket is acknowledged or lost; the congestion window afterwards. */
+  tcpAck(sock: InetSock, acked = 1, where: Where = {}): number {
+    return this.run(where, () => this.congestion.ack(sock, acked));
+  }
+
+  tcpLoss(sock: InetSock, where: Where = {}): number {
+    return this.run(where, () => this.congestion.loss(sock));
+  }
+
+  /** A sample of an infrared receiver (`LIRC_MODE2_PULSE | microseconds`). */
+  lirc(sample: number, options: Where & { readonly device?: string } = {}): void {
+    this.run(options, () => this.events.lirc(sample, options.device));
   }
 
   /**

@@ -7,7 +7,9 @@ import { ProgType, progTypeName } from '../../abi/prog-types.js';
 import { SyscallError, UnsupportedError } from '../errors.js';
 import type { PerfEventAttr, PerfEventName } from '../events/perf-event.js';
 import { CLOCK_EVENTS, HARDWARE_EVENTS, SOFTWARE_EVENTS } from '../events/perf-event.js';
+import { DEFAULT_LIRC } from '../media/lirc.js';
 import type { InetSock } from '../net/inet-sock.js';
+import { NfHook, type NfHookName, NfProto, type NfProtoName, type NfTarget } from '../net/netfilter.js';
 import type { BpfMap } from './map.js';
 import type { BpfProg } from './prog.js';
 
@@ -27,8 +29,17 @@ export type AttachTarget =
   | { readonly kind: 'xdp'; readonly device: string }
   | { readonly kind: 'tc'; readonly device: string; readonly hook: 'ingress' | 'egress' }
   | { readonly kind: 'cgroup'; readonly path: string }
+  /** sk_lookup and flow_dissector. */
   | { readonly kind: 'netns' }
-  /** A filter on a socket (`Kernel.openSocket`). */
+  | ({ readonly kind: 'netfilter' } & NfTarget)
+  /** Programs of light-weight tunnels; `prefix`: such as `10.0.0.0/8`. */
+  | { readonly kind: 'route'; readonly prefix: string }
+  /** sk_msg and sk_skb: for the sockets that a sockmap or sockhash holds. */
+  | { readonly kind: 'sockmap'; readonly map: BpfMap }
+  | { readonly kind: 'lirc'; readonly device: string }
+  /** In place of a function of a loaded program; `fn`: its name. */
+  | { readonly kind: 'freplace'; readonly prog: BpfProg; readonly fn: string }
+  /** A filter on a socket (`Kernel.openSocket`), or what picks among the sockets that share its address. */
   | { readonly kind: 'socket'; readonly sock: InetSock }
   /** `map`: that whose elements are walked. */
   | { readonly kind: 'iter'; readonly target: string; readonly map?: BpfMap };
@@ -81,10 +92,34 @@ function otherTarget(prog: BpfProg, head: string, rest: string): AttachTarget {
     const path = head === 'cgroup' && rest !== '' ? rest : '/';
     return { kind: 'cgroup', path: path.startsWith('/') ? path : `/${path}` };
   }
-  const netns: readonly ProgType[] = [ProgType.sk_lookup, ProgType.flow_dissector, ProgType.netfilter];
-  if (netns.includes(prog.type)) return { kind: 'netns' };
-  const what = `programs of type ${progTypeName(prog.type)} cannot be attached by name; trigger them instead`;
-  throw new UnsupportedError('UNSUPPORTED_ATTACH', what, { symbol: prog.name });
+  switch (prog.type) {
+    case ProgType.sk_lookup:
+    case ProgType.flow_dissector:
+      return { kind: 'netns' };
+    case ProgType.netfilter:
+      return { kind: 'netfilter', ...nfTarget(prog, rest) };
+    case ProgType.lwt_in:
+    case ProgType.lwt_out:
+    case ProgType.lwt_xmit:
+    case ProgType.lwt_seg6local:
+      return { kind: 'route', prefix: named(prog, rest, 'a route') };
+    case ProgType.lirc_mode2:
+      return { kind: 'lirc', device: rest || DEFAULT_LIRC };
+    default: {
+      const what = `programs of type ${progTypeName(prog.type)} cannot be attached by name`;
+      throw new UnsupportedError('UNSUPPORTED_ATTACH', what, { symbol: prog.name });
+    }
+  }
+}
+
+/** `PROTO:HOOK:PRIORITY`. */
+function nfTarget(prog: BpfProg, rest: string): NfTarget {
+  const [proto = '', hook = '', priority = ''] = rest.split(':');
+  if (Object.hasOwn(NfProto, proto) && Object.hasOwn(NfHook, hook) && /^-?\d+$/.test(priority))
+    return { proto: proto as NfProtoName, hook: hook as NfHookName, priority: Number(priority) };
+  throw SyscallError.of('EINVAL', `"${rest}" is no hook of netfilter, such as ipv4:input:0`, {
+    symbol: prog.name,
+  });
 }
 
 function named(prog: BpfProg, name: string, what: string): string {
@@ -179,6 +214,16 @@ export function targetText(target: AttachTarget): string {
       return `iter:${target.target}`;
     case 'socket':
       return `socket:${target.sock.local.port}`;
+    case 'netfilter':
+      return `netfilter:${target.proto}:${target.hook}:${target.priority}`;
+    case 'route':
+      return `route:${target.prefix}`;
+    case 'sockmap':
+      return `sockmap:${target.map.name}`;
+    case 'lirc':
+      return `lirc:${target.device}`;
+    case 'freplace':
+      return `freplace:${target.prog.name}:${target.fn}`;
     case 'netns':
       return 'netns';
   }

@@ -8,9 +8,10 @@ import type { Btf } from '../../object/btf/btf.js';
 import type { Cgroups } from '../cgroup/attach.js';
 import { SyscallError } from '../errors.js';
 import type { PerfEvents } from '../events/perf-event.js';
+import type { LircDevices } from '../media/lirc.js';
 import type { NetDevices } from '../net/attach-device.js';
-import type { NetHooks } from '../net/attach-hooks.js';
 import type { SocketInput } from '../net/attach-socket.js';
+import type { IpLayer } from '../net/ip-layer.js';
 import type { Tracing } from '../trace/bpf-trace.js';
 import { fullEventName } from '../trace/event-names.js';
 import { attachKprobe, attachKretprobe, attachMulti } from '../trace/kprobe.js';
@@ -18,6 +19,7 @@ import type { ProbePoint } from '../trace/probes.js';
 import type { Tracepoints } from '../trace/tracepoint.js';
 import type { Uprobes } from '../trace/uprobe.js';
 import { type AttachTarget, parseTarget, targetText } from './attach-target.js';
+import { attachFreplace } from './freplace.js';
 import type { Iterators } from './iter.js';
 import { BpfLink } from './link.js';
 import type { BpfProg } from './prog.js';
@@ -31,10 +33,13 @@ export interface AttachPoints {
   readonly perf: PerfEvents;
   readonly devices: NetDevices;
   readonly cgroups: Cgroups;
-  readonly hooks: NetHooks;
+  readonly ip: IpLayer;
+  readonly lirc: LircDevices;
   readonly iterators: Iterators;
   readonly sockets: SocketInput;
 }
+
+type NetKind = 'socket' | 'netns' | 'netfilter' | 'route' | 'sockmap' | 'lirc' | 'freplace';
 
 /** Functions that every kernel has. */
 const WELL_KNOWN = ['schedule', 'vfs_read', 'do_exit'];
@@ -62,7 +67,7 @@ export class Attacher {
   }
 
   private put(link: BpfLink, target: AttachTarget): () => void {
-    const { tracing, tracepoints, uprobes, perf, devices, cgroups, hooks, iterators, sockets } = this.points;
+    const { tracing, tracepoints, uprobes, perf, devices, cgroups, iterators } = this.points;
     const { prog } = link;
     requireType(prog, target);
     switch (target.kind) {
@@ -96,10 +101,28 @@ export class Attacher {
         return cgroups.attach(prog, cgroups.make(target.path), cgroupType(prog));
       case 'iter':
         return iterators.attach(link, target.target, target.map);
+      default:
+        return this.putOnNet(link, target);
+    }
+  }
+
+  private putOnNet(link: BpfLink, target: Extract<AttachTarget, { kind: NetKind }>): () => void {
+    const { ip, lirc, sockets, tracing } = this.points;
+    switch (target.kind) {
       case 'socket':
-        return sockets.attachFilter(prog, target.sock);
+        return sockets.attachTo(link.prog, target.sock);
       case 'netns':
-        return hooks.attach(link);
+        return ip.attachNetns(link);
+      case 'netfilter':
+        return ip.attachNetfilter(link, target);
+      case 'route':
+        return ip.attachRoute(link, target.prefix);
+      case 'sockmap':
+        return sockets.maps.attach(link, target.map);
+      case 'lirc':
+        return lirc.attach(link, target.device);
+      case 'freplace':
+        return attachFreplace(tracing.kernel, link, target);
     }
   }
 
@@ -168,8 +191,13 @@ const TYPES: Readonly<Record<AttachTarget['kind'], readonly ProgType[]>> = {
     ProgType.cgroup_sockopt,
     ProgType.sock_ops,
   ],
-  socket: [ProgType.socket_filter],
-  netns: [ProgType.sk_lookup, ProgType.flow_dissector, ProgType.netfilter],
+  socket: [ProgType.socket_filter, ProgType.sk_reuseport],
+  netns: [ProgType.sk_lookup, ProgType.flow_dissector],
+  netfilter: [ProgType.netfilter],
+  route: [ProgType.lwt_in, ProgType.lwt_out, ProgType.lwt_xmit, ProgType.lwt_seg6local],
+  sockmap: [ProgType.sk_msg, ProgType.sk_skb],
+  lirc: [ProgType.lirc_mode2],
+  freplace: [ProgType.ext],
   iter: [ProgType.tracing],
 };
 
@@ -180,8 +208,17 @@ function requireType(prog: BpfProg, target: AttachTarget): void {
   });
 }
 
+/** Types with one hook, whatever they expect. */
+const ONLY_HOOK: Partial<Record<ProgType, AttachType>> = {
+  [ProgType.sock_ops]: AttachType.cgroup_sock_ops,
+  [ProgType.cgroup_device]: AttachType.cgroup_device,
+  [ProgType.cgroup_sysctl]: AttachType.cgroup_sysctl,
+};
+
 /** What the program expects; a `cgroup/skb` program that expects nothing goes on the way in. */
 function cgroupType(prog: BpfProg): AttachType {
+  const only = ONLY_HOOK[prog.type];
+  if (only !== undefined) return only;
   if (attachTypeName(prog.expectedAttachType).startsWith('cgroup')) return prog.expectedAttachType;
   return AttachType.cgroup_inet_ingress;
 }

@@ -4,6 +4,7 @@
  */
 import type { AttachType } from '../../abi/attach-types.js';
 import type { ProgType } from '../../abi/prog-types.js';
+import { SyscallError } from '../errors.js';
 import { BpfFs } from '../fs/bpffs.js';
 import type { Machine } from '../machine.js';
 import type { AttachTarget } from './attach-target.js';
@@ -12,6 +13,8 @@ import { BpfMap } from './map.js';
 import type { MapInfo } from './map-syscall.js';
 import { type BpfProg, isProg } from './prog.js';
 import type { HelperSets } from './prog-load.js';
+import { StructOpsMap } from './struct-ops.js';
+import type { StructOpsLink, StructOpsTables } from './struct-ops-link.js';
 import { BpfSyscalls } from './syscall.js';
 import { testRun } from './test-run.js';
 import type { TestRunAttr, TestRunResult } from './test-run-types.js';
@@ -47,14 +50,23 @@ export class BpfCommands extends BpfSyscalls {
   constructor(
     kernel: Machine,
     helpers: HelperSets,
-    private readonly attach: (prog: BpfProg, target?: AttachTarget | string) => BpfLink,
+    private readonly links: {
+      readonly attach: (prog: BpfProg, target?: AttachTarget | string) => BpfLink;
+      readonly tables: StructOpsTables;
+    },
   ) {
     super(kernel, helpers);
   }
 
   /** BPF_LINK_CREATE. Throws as `Kernel.attach` does. */
   linkCreate(prog: BpfProg, target?: AttachTarget | string): BpfLink {
-    return this.attach(prog, target);
+    return this.links.attach(prog, target);
+  }
+
+  /** BPF_LINK_CREATE for a table of functions. Throws as `StructOpsTables.link` does. */
+  linkStructOps(map: BpfMap): StructOpsLink {
+    if (map instanceof StructOpsMap) return this.links.tables.link(map);
+    throw SyscallError.of('EINVAL', `map ${map.name} is no table of functions`);
   }
 
   /** BPF_LINK_DETACH. */

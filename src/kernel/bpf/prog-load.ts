@@ -42,8 +42,10 @@ import {
 } from './convert/context-access.js';
 import { neutraliseDeadCode } from './convert/dead-code.js';
 import { ProgArrayMap } from './fd-array.js';
+import { helperProbesOf } from './helper-probes.js';
 import type { BpfMap } from './map.js';
 import type { BpfProg } from './prog.js';
+import { ProgText } from './prog-text.js';
 
 /** Resolves helpers and kernel functions for a program. */
 export type HelperSets = (load: LoadContext) => HelperResolver;
@@ -90,18 +92,24 @@ export function loadProg(
   const used = new Set<BpfMap>();
   const probeRead = (slot: number): boolean =>
     verified && baseType(verdict.pointerTypes[slot]!) === PTR_TO_BTF_ID;
-  const program = kernel.engine.load(
-    { name: source.name, insns, resolveImm: immResolver(kernel, source, maps, used) },
-    { helpers: resolver, checked: kernel.checked, probeRead },
-  );
+  const text = new ProgText(kernel.engine, {
+    name: source.name,
+    insns,
+    resolveImm: immResolver(kernel, source, maps, used),
+    helpers: resolver,
+    options: { checked: kernel.checked, probeRead },
+    functions: new Map(source.subProgs.map(({ name, insnOff }) => [name, insnOff])),
+  });
   for (const map of used) if (map instanceof ProgArrayMap) map.ownerType ??= source.type;
-  return {
+  const prog: BpfProg = {
     id,
     name: source.name,
     type: source.type,
     expectedAttachType: source.expectedAttachType,
     progFlags: source.progFlags,
-    program,
+    program: text.current,
+    text,
+    overrides: text.helpers().has('bpf_override_return'),
     verified,
     maps: [...used],
     lineInfo: source.lineInfo,
@@ -110,6 +118,8 @@ export function loadProg(
     active: new Int32Array(kernel.cpus),
     stats: { runs: 0, instructions: 0, misses: 0, skipped: 0 },
   };
+  helperProbesOf(kernel).loaded(prog);
+  return prog;
 }
 
 /** What the verifier says; undefined where it is not asked. Throws `SyscallError` for a refusal that counts. */

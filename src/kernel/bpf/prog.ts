@@ -4,6 +4,7 @@ import type { ProgType } from '../../abi/prog-types.js';
 import type { LineInfo } from '../../object/types.js';
 import type { Program } from '../../vm/index.js';
 import type { BpfMap } from './map.js';
+import type { ProgText } from './prog-text.js';
 
 export interface BpfProg {
   /** Kernel-wide number, from 1. */
@@ -13,7 +14,10 @@ export interface BpfProg {
   readonly expectedAttachType: AttachType;
   /** BPF_F_XDP_HAS_FRAGS, BPF_F_SLEEPABLE, …. */
   readonly progFlags: number;
-  readonly program: Program;
+  /** The version of its code that runs now. */
+  program: Program;
+  /** Absent for classic programs. */
+  readonly text?: ProgText;
   /** The verifier accepted it, so that its context accesses are converted. */
   readonly verified: boolean;
   readonly maps: readonly BpfMap[];
@@ -22,6 +26,8 @@ export interface BpfProg {
   readonly section: string;
   /** What the section name says that it is to be attached to. */
   readonly attachTarget?: string;
+  /** It may have a function return at once (`bpf_override_return`). */
+  readonly overrides?: boolean;
   /** Runs of it under way on each CPU (`prog->active`), kept where a guard looks at it. */
   readonly active: Int32Array;
   readonly stats: ProgStats;

@@ -56,14 +56,16 @@ function refusal(sock: Sock): number {
 }
 
 /** The socket's hook is set while any map holds it, and excludes a reuseport array. */
-function link(sock: Sock): number {
+function link(sock: Sock, map: BpfMap): number {
   if (sock.mapLinks === 0 && sock.userData !== undefined) return -Errno.EBUSY;
   sock.mapLinks++;
+  sock.socketMap = map;
   return 0;
 }
 
 function unlink(sock: Sock): void {
   sock.mapLinks--;
+  if (sock.mapLinks === 0) sock.socketMap = undefined;
 }
 
 function modeRefused(old: Sock | undefined, flags: number): number {
@@ -136,7 +138,7 @@ export class SockMap extends IndexedMap implements SockTarget {
   private store(index: number, sock: Sock, flags: number): number {
     if (flags > UpdateFlag.BPF_EXIST) return -Errno.EINVAL;
     if (index >= this.maxEntries) return -Errno.E2BIG;
-    const busy = link(sock);
+    const busy = link(sock, this);
     if (busy !== 0) return busy;
     const old = this.sockets[index];
     const refused = modeRefused(old, flags);
@@ -221,7 +223,7 @@ export class SockHashMap extends HashBackedMap implements SockTarget {
 
   private storeSock(key: number, sock: Sock, flags: number): number {
     if (flags > UpdateFlag.BPF_EXIST) return -Errno.EINVAL;
-    const busy = link(sock);
+    const busy = link(sock, this);
     if (busy !== 0) return busy;
     const old = this.sockAt(key);
     this.memory.view.setBigUint64(this.scratchValue.address32, sock.cookie, true);

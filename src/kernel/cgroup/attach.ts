@@ -4,8 +4,9 @@
  */
 import { type AttachType, attachTypeName } from '../../abi/attach-types.js';
 import { CGROUP_DEV_CTX, SOCK_ADDR, SOCKOPT, SYSCTL } from '../../abi/context/cgroup.js';
-import type { ContextLayout } from '../../abi/context/layout.js';
+import { type ContextLayout, offsetOf } from '../../abi/context/layout.js';
 import { SOCK } from '../../abi/context/skb.js';
+import { SOCK_OPS } from '../../abi/context/sock.js';
 import { Errno } from '../../abi/errno.js';
 import type { Region } from '../../vm/index.js';
 import { type HelperState, stateOf } from '../bpf/helpers/state.js';
@@ -27,6 +28,8 @@ export type ContextFields = Readonly<Record<string, number | bigint>>;
 export interface HookResult {
   readonly errno: number;
   readonly fields: Readonly<Record<string, number>>;
+  /** Fields that were given as bytes. */
+  readonly bytes: Readonly<Record<string, Uint8Array>>;
   /** The buffer between the context's pointers, where it has one. */
   readonly data?: Uint8Array;
 }
@@ -37,6 +40,10 @@ export interface CgroupEventOptions {
   readonly data?: Uint8Array;
   /** The entry of /proc/sys that is read or written. */
   readonly sysctl?: SysctlAccess;
+  /** Fields of any size, as they lie in memory. */
+  readonly bytes?: Readonly<Record<string, Uint8Array>>;
+  /** What helpers ask about the event; changed by the run. */
+  readonly run?: RunContext;
 }
 
 export class Cgroups {
@@ -116,24 +123,36 @@ export class Cgroups {
   }
 
   /** An event that concerns the current task: what its group's programs of a type make of the context. */
-  *hook(type: AttachType, given: ContextFields, { data, sysctl }: CgroupEventOptions = {}): Flow<HookResult> {
-    const { kernel, memory } = this;
+  hook(type: AttachType, given: ContextFields, options: CgroupEventOptions = {}): Flow<HookResult> {
+    return this.runHook(this.effective(this.of(this.kernel.sched.current), type), type, given, options);
+  }
+
+  /** What programs make of a context. */
+  *runHook(
+    progs: readonly BpfProg[],
+    type: AttachType,
+    given: ContextFields,
+    { data, sysctl, bytes = {}, run = {} }: CgroupEventOptions = {},
+  ): Flow<HookResult> {
+    const { memory } = this;
     const layout = layoutOf(type);
-    const progs = this.effective(this.of(kernel.sched.current), type);
     const context = memory.take(Math.max(layout.size, 8));
     const buffer = data === undefined ? undefined : memory.take(Math.max(data.length, 1));
     if (buffer !== undefined) buffer.bytes.set(data!);
     const pointers = buffer === undefined ? {} : pointersTo(buffer, data!.length);
     memory.putFields(context, layout, { ...given, ...pointers });
-    if (buffer !== undefined) buffer.bytes.set(data!);
-    const run: RunContext = sysctl === undefined ? {} : { sysctl };
-    const start = { args: [context.address], run };
+    for (const [name, value] of Object.entries(bytes)) context.bytes.set(value, offsetOf(layout, name));
+    const start = { args: [context.address], run: sysctl === undefined ? run : { ...run, sysctl } };
     const errno = progs.length === 0 ? 0 : yield* this.run(progs, start, type, Number(given.retval ?? 0));
     const fields = read(layout, context);
     const after = buffer?.bytes.slice(0, Math.min(data!.length, fields.optlen ?? data!.length));
+    const left = Object.entries(bytes).map(([name, { length }]) => {
+      const at = offsetOf(layout, name);
+      return [name, context.bytes.slice(at, at + length)] as const;
+    });
     memory.give(context);
     if (buffer !== undefined) memory.give(buffer);
-    return { errno, fields, ...(after !== undefined && { data: after }) };
+    return { errno, fields, bytes: Object.fromEntries(left), ...(after !== undefined && { data: after }) };
   }
 }
 
@@ -155,6 +174,7 @@ function layoutOf(type: AttachType): ContextLayout {
   const name = attachTypeName(type);
   if (name === 'cgroup_device') return CGROUP_DEV_CTX;
   if (name === 'cgroup_sysctl') return SYSCTL;
+  if (name === 'cgroup_sock_ops') return SOCK_OPS;
   if (name.endsWith('sockopt')) return SOCKOPT;
   if (/sock_create|sock_release|post_bind/.test(name)) return SOCK;
   if (/bind|connect|sendmsg|recvmsg|peername|sockname/.test(name)) return SOCK_ADDR;

@@ -2,26 +2,26 @@
  * What can happen in a simulated kernel, as flows: to be driven by the host, or to be part of what a simulated task does.
  * Each begins in the context that the current CPU is in; where Linux enters another one for the event, the flow does.
  */
-import { AttachType } from '../../abi/attach-types.js';
+import type { AttachType } from '../../abi/attach-types.js';
 import { ProgType } from '../../abi/prog-types.js';
 import type { BpfProg } from '../bpf/prog.js';
 import { pin, unpin } from '../bpf/recursion.js';
 import type { CgroupEventOptions, Cgroups, ContextFields, HookResult } from '../cgroup/attach.js';
+import { type AddressCall, checkAddress, type SocketAddress } from '../cgroup/sock-addr.js';
+import { DEFAULT_LIRC, type LircDevices } from '../media/lirc.js';
 import { checkFrame, type NetDevice, type NetDevices, type PacketResult } from '../net/attach-device.js';
-import { type NetHooks, type TriggerInput, type TriggerResult, triggeredIn } from '../net/attach-hooks.js';
+import type { NetHooks, TriggerInput, TriggerResult } from '../net/attach-hooks.js';
+import type { SocketInput } from '../net/attach-socket.js';
+import { triggeredIn } from '../net/context-run.js';
+import type { InetSock } from '../net/inet-sock.js';
+import type { MessagePart } from '../net/packet-result.js';
+import type { SockOpsEvent, TcpEvents } from '../net/sock-ops.js';
 import { type Flow, point } from '../sched/flow.js';
 import type { Tracing } from '../trace/bpf-trace.js';
 import { fullEventName } from '../trace/event-names.js';
 import { firePoint, inFunction, type ProbeArg } from '../trace/probes.js';
 import type { SyscallBody, SyscallResult, Syscalls } from '../trace/syscalls.js';
 import type { Uprobes } from '../trace/uprobe.js';
-
-/** An IPv4 or IPv6 address and port of a system call. */
-export interface SocketAddress {
-  /** Dotted for IPv4; 16 bytes as hex words for IPv6. */
-  readonly ip: string;
-  readonly port: number;
-}
 
 /** A system call's outcome beside its value. */
 export interface AddressResult extends SyscallResult {
@@ -36,12 +36,12 @@ export interface EventParts {
   readonly devices: NetDevices;
   readonly cgroups: Cgroups;
   readonly hooks: NetHooks;
+  readonly sockets: SocketInput;
+  readonly tcp: TcpEvents;
+  readonly lirc: LircDevices;
 }
 
 const BETWEEN_RUNS = point('between two test runs');
-const AF_INET = 2;
-const SOCK_STREAM = 1;
-const IPPROTO_TCP = 6;
 
 export class Events {
   constructor(private readonly parts: EventParts) {}
@@ -68,25 +68,37 @@ export class Events {
     return this.parts.syscalls.invoke(name, args, body);
   }
 
-  /** connect() or bind() of an IPv4 socket: the programs of the task's control group have their say. */
-  *address(call: 'connect' | 'bind', { ip, port }: SocketAddress): Flow<AddressResult> {
+  /** A system call about an address: the programs of the task's control group have their say. */
+  *address(call: AddressCall, address: SocketAddress): Flow<AddressResult> {
     const { cgroups, syscalls } = this.parts;
-    const type = call === 'connect' ? AttachType.cgroup_inet4_connect : AttachType.cgroup_inet4_bind;
-    let address: SocketAddress = { ip, port };
+    let left = address;
     const result = yield* syscalls.invoke(call, [3, 0, 16], function* () {
-      const given = {
-        user_family: AF_INET,
-        user_ip4: ip4(ip),
-        user_port: swap16(port),
-        family: AF_INET,
-        type: SOCK_STREAM,
-        protocol: IPPROTO_TCP,
-      };
-      const { errno, fields } = yield* cgroups.hook(type, given);
-      if (errno === 0) address = { ip: ip4Text(fields.user_ip4!), port: swap16(fields.user_port! & 0xffff) };
+      const { errno, address: after } = yield* checkAddress(cgroups, call, address);
+      if (errno === 0) left = after;
       return errno;
     });
-    return { ...result, address };
+    return { ...result, address: left };
+  }
+
+  /** A message is sent on a socket: the programs of its socket map decide, part by part. */
+  *sendmsg(sock: InetSock, message: Uint8Array): Flow<MessagePart[]> {
+    const { sockets, syscalls } = this.parts;
+    let parts: MessagePart[] = [];
+    yield* syscalls.invoke('sendmsg', [3, 0, 0], function* () {
+      parts = yield* sockets.maps.send(sock, message);
+      return message.length;
+    });
+    return parts;
+  }
+
+  /** Something happens to a TCP socket that `sock_ops` programs of its control group are told; the answer, -1 for none. */
+  sockOps(sock: InetSock, event: SockOpsEvent): Flow<number> {
+    return this.parts.tcp.event(sock, event);
+  }
+
+  /** A sample of an infrared receiver, decoded in its thread. */
+  lirc(sample: number, device = DEFAULT_LIRC): Flow<void> {
+    return this.parts.lirc.sample(device, sample);
   }
 
   /**
@@ -107,12 +119,8 @@ export class Events {
   }
 
   /** A frame is sent by the current task. */
-  *transmit(device: NetDevice, frame: Uint8Array): Flow<PacketResult> {
-    const { softirq } = this.parts.tracing.kernel.irq;
-    yield* softirq.disable('__dev_queue_xmit');
-    const result = yield* this.parts.devices.transmit(device, frame);
-    yield* softirq.enable();
-    return result;
+  transmit(device: NetDevice, frame: Uint8Array): Flow<PacketResult> {
+    return this.parts.devices.transmit(device, frame);
   }
 
   /** BPF_PROG_TEST_RUN by the current task: the task is pinned, and may move only between two runs. */
@@ -155,16 +163,4 @@ export class Events {
     if (bh) yield* softirq.enable();
     return result;
   }
-}
-
-const swap16 = (value: number): number => ((value & 0xff) << 8) | (value >> 8);
-
-/** In network order, as a little-endian word. */
-function ip4(text: string): number {
-  const bytes = text.split('.').map(Number);
-  return ((bytes[3]! << 24) | (bytes[2]! << 16) | (bytes[1]! << 8) | bytes[0]!) >>> 0;
-}
-
-function ip4Text(word: number): string {
-  return [0, 8, 16, 24].map((shift) => (word >>> shift) & 0xff).join('.');
 }

@@ -12,6 +12,7 @@ import type { Machine } from '../machine.js';
 import type { Flow } from '../sched/flow.js';
 import { fillSkb, SkbPool } from './attach-skb.js';
 import type { Redirect } from './net-state.js';
+import type { FlowKeys, PacketResult } from './packet-result.js';
 import { MAX_LINEAR } from './skb.js';
 import { ETH_HLEN, PAGE_SIZE, XDP_PACKET_HEADROOM, XDP_TAILROOM, XdpBuff } from './xdp.js';
 
@@ -19,17 +20,7 @@ const LINEAR = PAGE_SIZE - XDP_PACKET_HEADROOM - XDP_TAILROOM;
 const { TC_ACT_UNSPEC, TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_STOLEN, TC_ACT_QUEUED, TC_ACT_TRAP } = TcAction;
 const TAKEN: readonly number[] = [TC_ACT_STOLEN, TC_ACT_QUEUED, TC_ACT_TRAP];
 
-/** Where a packet's way ended, and what the programs on it said. */
-export interface PacketResult {
-  readonly verdict: 'pass' | 'drop' | 'tx' | 'redirect' | 'stolen';
-  /** The last program's hook; `none` where there is no program. */
-  readonly hook: 'xdp' | 'ingress' | 'egress' | 'cgroup' | 'socket' | 'none';
-  /** What the last program returned, 32 bits signed. */
-  readonly retval: number | undefined;
-  readonly redirect?: Redirect;
-  /** The packet as the programs left it. */
-  readonly data: Uint8Array;
-}
+export type { PacketResult } from './packet-result.js';
 
 export class NetDevice {
   xdp: BpfProg | undefined;
@@ -51,6 +42,10 @@ export class NetDevices {
   readonly skbs: SkbPool;
   /** What receives packets that pass; its result, where programs had a say. */
   upper: ((device: NetDevice, frame: Uint8Array) => Flow<PacketResult | undefined>) | undefined;
+  /** What packets come through on their way out. */
+  lower: ((device: NetDevice, frame: Uint8Array) => Flow<PacketResult | undefined>) | undefined;
+  /** What looks into a packet whose transmit queue is chosen. */
+  hashes: ((device: NetDevice, frame: Uint8Array) => Flow<FlowKeys | undefined>) | undefined;
 
   constructor(private readonly kernel: Machine) {
     this.skbs = new SkbPool(kernel.memory);
@@ -128,11 +123,24 @@ export class NetDevices {
     return counted(device, this.afterXdp(xdp, net, r0));
   }
 
-  /** A frame goes out (`__dev_queue_xmit`), in the context of the task that sends it, its softirqs off. */
+  /** A frame goes out (`ip_local_out`, `__dev_queue_xmit`), in the context of the task that sends it. */
   *transmit(device: NetDevice, frame: Uint8Array): Flow<PacketResult> {
     checkFrame(frame);
-    if (device.egress.length > 0) return yield* this.runTc(device.egress, device, 'egress', frame);
-    return { verdict: 'pass', hook: 'none', retval: undefined, data: frame };
+    const sent = this.lower === undefined ? undefined : yield* this.lower(device, frame);
+    if (sent !== undefined && sent.verdict !== 'pass') return sent;
+    const { softirq } = this.kernel.irq;
+    yield* softirq.disable('__dev_queue_xmit');
+    const result = yield* this.queue(device, sent ?? { ...UNSEEN, data: frame });
+    yield* softirq.enable();
+    return result;
+  }
+
+  private *queue(device: NetDevice, sent: PacketResult): Flow<PacketResult> {
+    const { data } = sent;
+    const last = device.egress.length === 0 ? sent : yield* this.runTc(device.egress, device, 'egress', data);
+    if (last.verdict !== 'pass' || this.hashes === undefined) return last;
+    const flow = yield* this.hashes(device, last.data);
+    return flow === undefined ? last : { ...last, flow };
   }
 
   /** One XDP program on a frame. */
@@ -206,6 +214,7 @@ export class NetDevices {
 }
 
 const NOTHING = new Uint8Array(0);
+const UNSEEN = { verdict: 'pass', hook: 'none', retval: undefined } as const;
 
 function redirected(asked: boolean, redirect: Redirect | undefined): { redirect?: Redirect } {
   return asked && redirect !== undefined ? { redirect } : {};

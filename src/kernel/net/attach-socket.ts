@@ -1,81 +1,160 @@
 /**
- * What becomes of a received packet above the device: the socket that it is for, the programs of that socket's control group,
- * the socket's filter. Models `__inet_lookup`, `sk_filter_trim_cap` (net/core/filter.c) and `BPF_CGROUP_RUN_PROG_INET_INGRESS`
- * as far as programs see them: TCP and UDP, no fragments.
+ * What becomes of a received packet above IP: the socket that it is for, programs that choose that socket, the programs of
+ * its control group, its filter, its socket map. Models `__inet_lookup`, `inet_lookup_run_sk_lookup`, `reuseport_select_sock`,
+ * `sk_filter_trim_cap` and `BPF_CGROUP_RUN_PROG_INET_INGRESS` as far as programs see them: TCP and UDP, no fragments.
  */
 import { AttachType } from '../../abi/attach-types.js';
 import { offsetOf } from '../../abi/context/layout.js';
 import { SK_BUFF } from '../../abi/context/skb.js';
+import { SK_LOOKUP, SK_REUSEPORT_MD } from '../../abi/context/sock.js';
+import { ProgType } from '../../abi/prog-types.js';
 import { stateOf } from '../bpf/helpers/state.js';
 import type { BpfProg } from '../bpf/prog.js';
 import { pin, unpin } from '../bpf/recursion.js';
+import type { RunContext } from '../bpf/run-context.js';
 import { type EventStart, runProgFlow } from '../bpf/run-prog.js';
 import type { Cgroups } from '../cgroup/attach.js';
 import type { Cgroup } from '../cgroup/cgroup.js';
-import type { Machine } from '../machine.js';
 import type { Flow } from '../sched/flow.js';
-import type { NetDevice, NetDevices, PacketResult } from './attach-device.js';
-import { fillSkb } from './attach-skb.js';
-import type { Endpoint, InetSock, InetSockAttr } from './inet-sock.js';
+import type { Tracing } from '../trace/bpf-trace.js';
+import type { NetDevice } from './attach-device.js';
+import { runOnContext } from './context-run.js';
+import { InetSock, type InetSockAttr } from './inet-sock.js';
+import type { MessagePart, PacketResult } from './packet-result.js';
+import type { PacketTuple } from './packet-tuple.js';
 import type { SkBuff } from './skb.js';
-import { SocketFamily, SocketProtocol } from './sock.js';
+import { SocketFamily } from './sock.js';
+import { SockmapProgs } from './sockmap-progs.js';
 
-const ETH_HLEN = 14;
+const SK_PASS = 1;
 const ETH_P_IP = 0x0800;
 const ETH_P_IPV6 = 0x86dd;
-const IPV6_HLEN = 40;
-const PORTS: readonly number[] = [SocketProtocol.IPPROTO_TCP, SocketProtocol.IPPROTO_UDP];
 
-interface Tuple {
-  readonly family: number;
-  readonly protocol: number;
-  readonly remote: Endpoint;
-  readonly local: Endpoint;
-}
+/** What the look-up found: a socket, nobody, or a refusal by a program. */
+type Found = InetSock | 'nobody' | 'refused';
 
 export class SocketInput {
+  readonly maps: SockmapProgs;
+  /** Programs of the network namespace that choose sockets. */
+  private readonly lookups: BpfProg[] = [];
   private readonly filters = new WeakMap<InetSock, BpfProg>();
+  private readonly selectors = new WeakMap<InetSock, BpfProg>();
   private readonly groups = new WeakMap<InetSock, Cgroup>();
 
   constructor(
-    private readonly kernel: Machine,
-    private readonly devices: NetDevices,
+    private readonly tracing: Tracing,
     private readonly cgroups: Cgroups,
-  ) {}
+  ) {
+    this.maps = new SockmapProgs(tracing);
+  }
 
-  /** A socket of a task in a control group; from now on packets are delivered. */
+  /** A socket of a task in a control group. */
   open(attr: InetSockAttr, group: Cgroup): InetSock {
-    const sock = stateOf(this.kernel).sockets.add(attr);
+    const sock = stateOf(this.tracing.kernel).sockets.add(attr);
     this.groups.set(sock, group);
-    this.devices.upper = (device, frame) => this.deliver(device, frame);
     return sock;
   }
 
-  /** SO_ATTACH_BPF: in place of the filter that was there. */
-  attachFilter(prog: BpfProg, sock: InetSock): () => void {
-    this.filters.set(sock, prog);
+  groupOf(sock: InetSock): Cgroup {
+    return this.groups.get(sock) ?? this.cgroups.root;
+  }
+
+  /** SO_ATTACH_BPF and SO_ATTACH_REUSEPORT_EBPF: in place of the program that was there. */
+  attachTo(prog: BpfProg, sock: InetSock): () => void {
+    const where = prog.type === ProgType.sk_reuseport ? this.selectors : this.filters;
+    where.set(sock, prog);
     return () => {
-      if (this.filters.get(sock) === prog) this.filters.delete(sock);
+      if (where.get(sock) === prog) where.delete(sock);
     };
   }
 
-  /** The packet on its way to its socket; undefined where it is nobody's. */
-  private *deliver(device: NetDevice, frame: Uint8Array): Flow<PacketResult | undefined> {
-    const tuple = tupleOf(frame);
-    if (tuple === undefined) return undefined;
+  /** A program of the namespace that chooses sockets, behind those that are there. */
+  attachLookup(prog: BpfProg): () => void {
+    this.lookups.push(prog);
+    return () => {
+      this.lookups.splice(this.lookups.indexOf(prog), 1);
+    };
+  }
+
+  /** The packet on its way to its socket, from its network header on; undefined where it is nobody's. */
+  *deliver(device: NetDevice, skb: SkBuff, tuple: PacketTuple): Flow<PacketResult | undefined> {
+    const sock = yield* this.find(device, skb, tuple);
+    const data = skb.contents();
+    if (sock === 'nobody') return undefined;
+    if (sock === 'refused') return { verdict: 'drop', hook: 'socket', retval: 0, data };
+    const result = yield* this.filter(sock, skb, data);
+    if (result?.verdict === 'drop' || !this.maps.receives(sock)) return result;
+    skb.pull(tuple.payloadOffset);
+    const parts = yield* this.maps.receive(sock, skb);
+    return { ...mapResult(parts, data), parts };
+  }
+
+  /** Connected sockets first, then those that programs choose, then listeners. */
+  private *find(device: NetDevice, skb: SkBuff, tuple: PacketTuple): Flow<Found> {
     const { family, protocol, remote, local } = tuple;
-    const sock = stateOf(this.kernel).sockets.lookup(protocol, family, remote, local);
-    if (sock === undefined) return undefined;
-    const skb = this.devices.skbs.take();
-    fillSkb(skb, frame, { device, l3: true });
-    const result = yield* this.filter(sock, skb, frame);
-    this.devices.skbs.give(skb);
-    return result;
+    const { sockets } = stateOf(this.tracing.kernel);
+    const known = sockets.lookup(protocol, family, remote, local);
+    if (known?.remote !== undefined) return known;
+    const chosen = this.lookups.length === 0 ? 'nobody' : yield* this.choose(device, tuple);
+    const found = chosen === 'nobody' ? known : chosen;
+    if (found === undefined || found === 'refused') return found ?? 'nobody';
+    return yield* this.amongSharers(found, skb, tuple);
+  }
+
+  /** BPF_PROG_SK_LOOKUP_RUN_ARRAY: the last choice counts, and one refusal where nobody chooses. */
+  private *choose(device: NetDevice, tuple: PacketTuple): Flow<Found> {
+    const { family, protocol, remote, local } = tuple;
+    const v4 = family === SocketFamily.AF_INET;
+    const fields = { family, protocol, local_port: local.port, ingress_ifindex: device.ifindex };
+    const bytes = {
+      remote_port: Uint8Array.of(remote.port >> 8, remote.port & 0xff),
+      [v4 ? 'remote_ip4' : 'remote_ip6']: remote.address,
+      [v4 ? 'local_ip4' : 'local_ip6']: local.address,
+    };
+    let chosen: InetSock | undefined;
+    let allPass = true;
+    for (const prog of [...this.lookups]) {
+      const run: RunContext = { lookupFamily: family, lookupProtocol: protocol, selected: chosen };
+      const given = { ...fields, sk: chosen?.address ?? 0n };
+      const { retval } = yield* runOnContext(this.tracing, prog, SK_LOOKUP, { fields: given, bytes, run });
+      if (retval === SK_PASS && run.selected instanceof InetSock) chosen = run.selected;
+      else if (retval !== SK_PASS) allPass = false;
+    }
+    return chosen ?? (allPass ? 'nobody' : 'refused');
+  }
+
+  /** reuseport_select_sock: a program picks among sockets of one address, or the hash of the packet does. */
+  private *amongSharers(sock: InetSock, skb: SkBuff, tuple: PacketTuple): Flow<Found> {
+    if (!sock.reusePort) return sock;
+    const { sockets } = stateOf(this.tracing.kernel).sockets;
+    const group = sockets.filter((other) => other.reusePort && sharesAddress(other, sock));
+    const prog = group.map((member) => this.selectors.get(member)).find((found) => found !== undefined);
+    if (prog !== undefined) {
+      const run: RunContext = { sock };
+      const { transportOffset, local, remote, protocol } = tuple;
+      const packet = skb.contents().subarray(transportOffset);
+      const fields = {
+        len: packet.length,
+        eth_protocol: sock.family === SocketFamily.AF_INET ? swap16(ETH_P_IP) : swap16(ETH_P_IPV6),
+        ip_protocol: protocol,
+        bind_inany: sock.local.address.every((byte) => byte === 0) ? 1 : 0,
+        hash: hashOf(remote.port, local.port),
+        sk: sock.address,
+      };
+      const { retval } = yield* runOnContext(this.tracing, prog, SK_REUSEPORT_MD, {
+        fields,
+        data: packet,
+        run,
+      });
+      if (retval !== SK_PASS) return 'refused';
+      if (run.selected instanceof InetSock) return run.selected;
+    }
+    return group[hashOf(tuple.remote.port, tuple.local.port) % group.length] ?? sock;
   }
 
   private *filter(sock: InetSock, skb: SkBuff, data: Uint8Array): Flow<PacketResult | undefined> {
     const type = AttachType.cgroup_inet_ingress;
-    const progs = this.cgroups.effective(this.groups.get(sock) ?? this.cgroups.root, type);
+    const progs = this.cgroups.effective(this.groupOf(sock), type);
     let result: PacketResult | undefined;
     if (progs.length > 0) {
       const errno = yield* this.cgroups.run(progs, this.start(skb, sock, progs[0]!), type);
@@ -84,10 +163,10 @@ export class SocketInput {
     }
     const prog = this.filters.get(sock);
     if (prog === undefined) return result;
-    const { sched } = this.kernel;
+    const { sched } = this.tracing.kernel;
     sched.current.rcuDepth++;
     pin(sched, 'pinArray', 'bpf_prog_run_save_cb');
-    const { r0 } = yield* runProgFlow(this.kernel, prog, this.start(skb, sock, prog));
+    const { r0 } = yield* runProgFlow(this.tracing.kernel, prog, this.start(skb, sock, prog));
     unpin(sched, 'pinArray');
     sched.current.rcuDepth--;
     yield* sched.resched();
@@ -96,7 +175,7 @@ export class SocketInput {
   }
 
   private start(skb: SkBuff, sock: InetSock, prog: BpfProg): EventStart {
-    const { view } = this.kernel.memory;
+    const { view } = this.tracing.kernel.memory;
     view.setBigUint64(skb.context.address32 + offsetOf(SK_BUFF, 'sk'), sock.address, true);
     skb.pointers.show(prog.verified);
     skb.sync();
@@ -105,21 +184,20 @@ export class SocketInput {
   }
 }
 
-/** Who sends what to whom; undefined for what is neither TCP nor UDP, or too short for it. */
-function tupleOf(frame: Uint8Array): Tuple | undefined {
-  const type = (frame[12]! << 8) | frame[13]!;
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
-  const at = ETH_HLEN;
-  const v4 = type === ETH_P_IP && frame.length >= at + 20;
-  if (!v4 && !(type === ETH_P_IPV6 && frame.length >= at + IPV6_HLEN)) return undefined;
-  const protocol = frame[at + (v4 ? 9 : 6)]!;
-  const ports = at + (v4 ? (frame[at]! & 0xf) * 4 : IPV6_HLEN);
-  if (!PORTS.includes(protocol) || frame.length < ports + 4) return undefined;
-  const [source, destination, size] = v4 ? [at + 12, at + 16, 4] : [at + 8, at + 24, 16];
-  return {
-    family: v4 ? SocketFamily.AF_INET : SocketFamily.AF_INET6,
-    protocol,
-    remote: { address: frame.slice(source, source + size), port: view.getUint16(ports) },
-    local: { address: frame.slice(destination, destination + size), port: view.getUint16(ports + 2) },
-  };
+/** Where a packet went whose bytes a socket map's programs have divided. */
+function mapResult(parts: readonly MessagePart[], data: Uint8Array): PacketResult {
+  const verdict = parts.at(-1)?.verdict ?? 'pass';
+  return { verdict, hook: 'sockmap', retval: verdict === 'drop' ? 0 : SK_PASS, data };
+}
+
+function sharesAddress(a: InetSock, b: InetSock): boolean {
+  const same = a.family === b.family && a.protocol === b.protocol && a.local.port === b.local.port;
+  return same && a.remote === undefined && a.local.address.every((byte, i) => byte === b.local.address[i]);
+}
+
+const swap16 = (value: number): number => ((value & 0xff) << 8) | (value >> 8);
+
+/** A number that tells flows of packets apart (Fibonacci hashing of the ports). */
+function hashOf(from: number, to: number): number {
+  return Math.imul((from << 16) | to, 0x61c88647) >>> 0;
 }

@@ -73,6 +73,8 @@ export class SkBuff {
   tunnel: TunnelInfo | undefined;
   /** Whether programs of this run may use `data` and `data_end`. */
   direct = true;
+  /** Memory offset of the `struct sk_buff` that netfilter's programs are given. */
+  kernelImage: number | undefined;
 
   constructor(private readonly memory: EngineMemory) {
     this.buffer = memory.alloc(BUFFER, 'none');
@@ -87,6 +89,11 @@ export class SkBuff {
 
   get view(): DataView {
     return this.memory.view;
+  }
+
+  /** Whether an offset of memory is what a program knows the packet by. */
+  isAt(offset: number): boolean {
+    return this.context.address32 === offset || this.kernelImage === offset;
   }
 
   /** The packet's bytes from `data` on: what LD_ABS and LD_IND read. */

@@ -46,6 +46,8 @@ export class Sock extends KernelObject {
   userData: object | undefined;
   /** Slots of socket maps that hold it. */
   mapLinks = 0;
+  /** The socket map that took it in last: its programs have a say in what the socket sends and receives. */
+  socketMap: object | undefined;
   /** Elements of storages that hang on it. */
   storages = 0;
   /** Bytes charged for storages (`sk_omem_alloc`). */

@@ -59,11 +59,13 @@ export class ProbePoint {
   private add<T>(list: T[], handler: T): () => void {
     list.push(handler);
     this.owner.armed++;
+    this.owner.onChange?.(this);
     return () => {
       const at = list.indexOf(handler);
       if (at < 0) return;
       list.splice(at, 1);
       this.owner.armed--;
+      this.owner.onChange?.(this);
     };
   }
 }
@@ -71,6 +73,8 @@ export class ProbePoint {
 export class Probes {
   /** Handlers attached anywhere. */
   armed = 0;
+  /** Told when something is attached to a point, or taken away. */
+  onChange: ((point: ProbePoint) => void) | undefined;
   private readonly points = new Map<string, ProbePoint>();
 
   /** The point of a name; the same one each time. Ask once, when an object is made, and keep it. */

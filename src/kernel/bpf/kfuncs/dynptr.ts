@@ -72,7 +72,7 @@ export function dynptrKfuncs(kernel: Machine): KfuncTable {
     bpf_dynptr_memset: (call) => fill(kernel, call),
     bpf_dynptr_from_skb: packet((dynptr, call) => {
       const { skb } = kernel.net;
-      if (skb === undefined || skb.context.address32 !== call.argU32(1)) return -EINVAL;
+      if (skb?.isAt(call.argU32(1)) !== true) return -EINVAL;
       dynptr.init(skb.context.address32, DynptrKind.skb, 0, skb.length);
       return undefined;
     }),
