@@ -3,7 +3,7 @@
  * functions are verified for any arguments of these types, and callers have to pass such.
  */
 import type { Btf } from '../object/btf/btf.js';
-import { isComposite } from '../object/btf/layout.js';
+import { isComposite, isScalarType } from '../object/btf/layout.js';
 import type { BtfFunc, BtfType } from '../object/btf/types.js';
 import { kernelBtf } from './btf/kernel-types.js';
 import { kindText, nameText } from './btf/kind-text.js';
@@ -32,7 +32,7 @@ export function prepareArgs(v: Verifier, index: number): readonly FuncArg[] {
       `Global function ${name}() with ${proto.params.length} > ${MAX_ARGS} args. Buggy compiler.`,
     );
   }
-  if (!isScalar(btf.underlying(proto.type))) {
+  if (!isScalarType(btf.underlying(proto.type))) {
     softInvalid(v, isGlobal, `Global function ${name}() doesn't return scalar. Only those are supported.`);
   }
   const reader = new ArgReader(v, btf, subprog, typeId);
@@ -44,9 +44,6 @@ export function prepareArgs(v: Verifier, index: number): readonly FuncArg[] {
 function softInvalid(v: Verifier, isGlobal: boolean, line: string): never {
   return isGlobal ? v.invalid(line) : v.reject(ERRNO.EINVAL);
 }
-
-const isScalar = (type: BtfType): boolean =>
-  type.kind === 'int' || type.kind === 'enum' || type.kind === 'enum64';
 
 class ArgReader {
   readonly #v: Verifier;
@@ -71,10 +68,10 @@ class ArgReader {
     if (tags.some((tag) => !TAGS.has(tag))) {
       v.reject(ERRNO.EOPNOTSUPP, `arg#${i} has unsupported set of tags`);
     }
-    const type = plain(this.#btf, typeId);
+    const type = this.#btf.underlying(typeId);
     if (type.kind === 'ptr') return this.#readPointer(type.type, i, tags);
     if (tags.length > 0) v.invalid(`arg#${i} has pointer tag, but is not a pointer type`);
-    if (isScalar(type)) return { kind: 'scalar', flags: 0, memSize: 0 };
+    if (isScalarType(type)) return { kind: 'scalar', flags: 0, memSize: 0 };
     return softInvalid(
       v,
       isGlobal,
@@ -124,8 +121,8 @@ class ArgReader {
     if (tags.some((tag) => tag !== 'untrusted')) {
       v.invalid(`arg#${i} untrusted cannot be combined with any other tags`);
     }
-    const target = plain(this.#btf, pointee);
-    if (target.kind === 'void' || isScalar(target)) {
+    const target = this.#btf.underlying(pointee);
+    if (target.kind === 'void' || isScalarType(target)) {
       return { kind: 'mem', flags: MEM_RDONLY | PTR_UNTRUSTED, memSize: 0 };
     }
     const btfId = this.#kernelType(pointee, i);
@@ -141,7 +138,7 @@ class ArgReader {
   /** The kernel's type of the same kind and name, flavours aside (`btf_get_ptr_to_btf_id`). */
   #kernelType(pointee: number, i: number): number {
     const v: Verifier = this.#v;
-    const { kind, name } = plain(this.#btf, pointee);
+    const { kind, name } = this.#btf.underlying(pointee);
     const what = `arg#${i} reference type('${kindText(kind)} ${nameText(name)}')`;
     if (name === '') v.invalid(`${what} candidate matching error: -22`);
     const kernel = kernelBtf(v, 'argument of a global function');

@@ -22,6 +22,10 @@ export function isComposite(type: BtfType): type is BtfComposite {
   return type.kind === 'struct' || type.kind === 'union';
 }
 
+/** A number: an integer or an enumeration (`btf_type_is_scalar`). */
+export const isScalarType = ({ kind }: BtfType): boolean =>
+  kind === 'int' || kind === 'enum' || kind === 'enum64';
+
 function loop(id: BtfTypeId): BtfError {
   return new BtfError(
     'BTF_LOOP',

@@ -4,6 +4,7 @@
  */
 import { KF } from '../../abi/kfuncs.js';
 import type { Btf } from '../../object/btf/btf.js';
+import { isScalarType } from '../../object/btf/layout.js';
 import type { BtfType, BtfTypeId } from '../../object/btf/types.js';
 import { kindText } from '../btf/kind-text.js';
 import { structOfRegType } from '../btf/trust.js';
@@ -39,9 +40,6 @@ export type ArgKind =
 export function hasSuffix({ name }: KfuncParam, suffix: string): boolean {
   return name.length > suffix.length && name.endsWith(suffix);
 }
-
-export const isScalarType = ({ kind }: BtfType): boolean =>
-  kind === 'int' || kind === 'enum' || kind === 'enum64';
 
 /** The parameter gives the size of the memory before it; `const`: and has to be a constant. */
 function isSizeParam(v: Verifier, param: KfuncParam | undefined, regno: number): boolean {

@@ -2,6 +2,7 @@
 import { KF } from '../../abi/kfuncs.js';
 import type { Btf } from '../../object/btf/btf.js';
 import { BtfError } from '../../object/btf/error.js';
+import { isScalarType } from '../../object/btf/layout.js';
 import type { BtfTypeId } from '../../object/btf/types.js';
 import { kernelStruct } from '../btf/kernel-types.js';
 import { kindText } from '../btf/kind-text.js';
@@ -25,7 +26,7 @@ import {
   PTR_UNTRUSTED,
 } from '../reg-type.js';
 import { specialFieldsOf } from '../special-fields.js';
-import { isScalarStruct, isScalarType } from './arg-kind.js';
+import { isScalarStruct } from './arg-kind.js';
 import { kernelContext } from './context-name.js';
 import { markGraphNode, setNonOwning } from './graph-return.js';
 import type { KfuncMeta } from './meta.js';
