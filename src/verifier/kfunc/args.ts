@@ -2,7 +2,9 @@
  * Arguments of a kernel function against its prototype (`check_kfunc_args` of Linux 6.18, kernel/bpf/verifier.c): numbers
  * here, pointers by their kind here and in the files beside this one.
  */
+
 import { KF } from '../../abi/kfuncs.js';
+import { isScalarType } from '../../object/btf/layout.js';
 import { kindText } from '../btf/kind-text.js';
 import { isRcuReg, isTrustedReg, structOfRegType } from '../btf/trust.js';
 import type { Verifier } from '../context.js';
@@ -26,7 +28,7 @@ import {
 } from '../reg-type.js';
 import { constValue, isConst } from '../scalar/index.js';
 import { FIELD } from '../special-fields.js';
-import { type ArgKind, hasSuffix, isScalarType, pointerKind } from './arg-kind.js';
+import { type ArgKind, hasSuffix, pointerKind } from './arg-kind.js';
 import { kernelContext } from './context-name.js';
 import { checkDynptrParam } from './dynptr-param.js';
 import { checkAllocated, checkGraphNode, checkGraphRoot, checkRefcounted } from './graph-args.js';
