@@ -10,7 +10,7 @@ import { testRun } from '../src/kernel/bpf/test-run.js';
 import { Kernel } from '../src/kernel/kernel.js';
 import type { Benchmark, Suite } from './framework.js';
 
-const CALLS = 200_000;
+const CALLS = 500_000;
 const KEYS = 64;
 const VALUE_SIZE = 16;
 const NO_PREALLOC = 1;
