@@ -15,6 +15,7 @@ import { MEMORY_RULES } from './memory.js';
 import { PACKET_RULES } from './packet.js';
 import { POINTER_RULES } from './pointers.js';
 import { POLICY_RULES } from './policy.js';
+import { PRIVILEGE_RULES } from './privileges.js';
 import { REFERENCE_RULES } from './references.js';
 import { RETURN_RULES } from './returns.js';
 import { STACK_RULES } from './stack.js';
@@ -27,6 +28,7 @@ export const RULES: readonly Rule[] = [
   ...MAP_RULES,
   ...STACK_RULES,
   ...POLICY_RULES,
+  ...PRIVILEGE_RULES,
   ...HELPER_ARG_RULES,
   ...HELPER_USE_RULES,
   ...REFERENCE_RULES,

@@ -101,7 +101,8 @@ export const POINTER_RULES: readonly Rule[] = [
   {
     id: 'pointer-leak',
     title: 'Address of the kernel given away',
-    pattern: /^(?:R(?<reg>\d+) leaks addr|R(?<reg2>\d+) (?:partial copy|pointer comparison))/,
+    pattern:
+      /^(?:R(?<reg>\d+) leaks addr|R(?<reg2>\d+) (?:partial copy|sign-extension part|pointer comparison|pointer arithmetic prohibited$))/,
     text: 'Without privilege no kernel address may end where user space can read it, nor be compared or cut.',
     what: (f) => `${f.is()}.`,
     mend: ['Store a value and not the pointer.'],

@@ -23,7 +23,8 @@ export const STACK_RULES: readonly Rule[] = [
     what: (f) => {
       const off = f.number('off');
       const size = f.number('size');
-      const place = off >= 0 || off + size > 0 ? 'the frame pointer or what is above it' : 'below fp-512';
+      let place = off < -512 ? 'below fp-512' : 'below all that was written, which takes CAP_PERFMON';
+      if (off >= 0 || off + size > 0) place = 'the frame pointer or what is above it';
       return `${f.is()}; ${f.access} of ${size} bytes at fp${off < 0 ? off : `+${off}`} reaches ${place}.${f.sizeNote}`;
     },
     mend: [

@@ -8,6 +8,7 @@ import { MAP } from './maps.js';
 import { MEMORY } from './memory.js';
 import { PACKET } from './packet.js';
 import { POINTERS } from './pointers.js';
+import { PRIVILEGES } from './privileges.js';
 import { REFERENCES } from './references.js';
 import { SHAPE } from './shape.js';
 import { STACK } from './stack.js';
@@ -21,6 +22,7 @@ export const FAMILIES: readonly (readonly [name: string, cases: readonly Case[]]
   ['helpers', HELPERS],
   ['kernel-structs', KERNEL_STRUCTS],
   ['kfuncs', KFUNCS],
+  ['privileges', PRIVILEGES],
   ['references', REFERENCES],
   ['locks', LOCKS],
   ['shape', SHAPE],
