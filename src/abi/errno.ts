@@ -140,6 +140,9 @@ const ERRNO_TABLE = [
   [524, 'ENOTSUPP', 'Operation is not supported'],
 ] as const;
 
+/** Greatest error number that a value of the kernel's stands for, negated (include/linux/err.h). */
+export const MAX_ERRNO = 4095;
+
 /** Symbolic name of an error, e.g. `EINVAL`. */
 export type ErrnoName = (typeof ERRNO_TABLE)[number][1];
 

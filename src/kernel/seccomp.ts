@@ -3,8 +3,10 @@
  * most severe result counts; the profile says whether the task is pinned for each filter or cannot be preempted for the
  * whole list. Models kernel/seccomp.c.
  */
+
 import { offsetOf } from '../abi/context/layout.js';
 import { SECCOMP_DATA } from '../abi/context/seccomp.js';
+import { MAX_ERRNO } from '../abi/errno.js';
 import { ProgType } from '../abi/prog-types.js';
 import { AUDIT_ARCH_X86_64 } from '../abi/syscalls.js';
 import { convertClassic, type SockFilter } from '../isa/classic/index.js';
@@ -37,7 +39,6 @@ export interface SeccompVerdict {
   readonly data: number;
 }
 
-const MAX_ERRNO = 4095;
 const ALLOWED: SeccompVerdict = { action: 'ALLOW', data: 0 };
 const BETWEEN_FILTERS = point('between two seccomp filters');
 

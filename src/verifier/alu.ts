@@ -7,7 +7,6 @@ import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import { operatorText } from './alu-text.js';
 import { checkBoundsSane } from './bounds-sanity.js';
-import { byteSwap } from './byte-swap.js';
 import type { Verifier } from './context.js';
 import { pointerAlu } from './pointer-alu.js';
 import { markChainPrecision } from './precision.js';
@@ -19,6 +18,7 @@ import {
   aluScalar,
   assume,
   bitWidth,
+  byteSwap,
   forkWidth,
   isConst,
   isSubregConst,
@@ -77,7 +77,7 @@ function checkByteSwap(v: Verifier, insn: Insn): void {
   }
   const swaps = C.bpfClass(insn.code) === C.BPF_ALU64 || C.bpfSrc(insn.code) === C.BPF_TO_BE;
   if (swaps || insn.imm !== 64) unlink(reg);
-  byteSwap(reg, insn.imm, swaps);
+  byteSwap(reg, swaps, insn.imm as 16 | 32 | 64);
 }
 
 function checkMoveImm(v: Verifier, insn: Insn): void {

@@ -19,7 +19,8 @@ import {
 } from './state.js';
 import { isKfuncCall, isPseudoCall } from './subprogs.js';
 
-const ARG_REGS = 0x3e;
+/** r1 to r5. */
+export const ARG_REGS = 0x3e;
 
 /** Updates `v.bt` for instruction `idx`, after which `subseq` ran. False where the value cannot be followed. */
 export function backtrackInsn(v: Verifier, idx: number, subseq: number, entry: HistoryEntry | null): boolean {

@@ -16,7 +16,7 @@ import { markChainPrecision } from './precision.js';
 import { writeInsnState } from './print-state.js';
 import { isPointerValue } from './privilege.js';
 import { findPrevEntry, widenImpreciseScalars } from './prune.js';
-import { copyReg, markKnown, markUnknown, type Reg } from './reg.js';
+import { copyReg, MAX_VAR_OFF, markKnown, markUnknown, type Reg } from './reg.js';
 import { checkSrc } from './reg-access.js';
 import {
   baseType,
@@ -122,9 +122,6 @@ function predict(dst: Reg, src: Reg, op: number, is32: boolean): number {
 }
 
 const isConstNumber = (reg: Reg, is32: boolean): boolean => reg.type === SCALAR_VALUE && isConstAt(reg, is32);
-
-/** Offsets from here on may wrap to null. */
-const MAX_VAR_OFF = 1 << 29;
 
 /** Pointers that are certainly not null (`reg_not_null`). */
 function isNotNull(reg: Reg): boolean {

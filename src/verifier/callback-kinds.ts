@@ -1,14 +1,16 @@
 /** Helpers that call back into the program, at once or later (Linux 6.18, `is_*_callback_calling_*`). */
+
 import type { Insn } from '../isa/insn.js';
 import type { Verifier } from './context.js';
+import {
+  FUNC_FIND_VMA,
+  FUNC_FOR_EACH_MAP_ELEM,
+  FUNC_LOOP,
+  FUNC_TIMER_SET_CALLBACK,
+  FUNC_USER_RINGBUF_DRAIN,
+} from './helper-ids.js';
 import { kfuncOf } from './kfunc/desc.js';
 import { isHelperCall, isKfuncCall } from './subprogs.js';
-
-export const FUNC_FOR_EACH_MAP_ELEM = 164;
-export const FUNC_TIMER_SET_CALLBACK = 170;
-export const FUNC_FIND_VMA = 180;
-export const FUNC_LOOP = 181;
-export const FUNC_USER_RINGBUF_DRAIN = 209;
 
 /** The callback runs inside the call, any number of times. */
 export function isSyncCallbackCall(v: Verifier, insn: Insn): boolean {

@@ -3,6 +3,7 @@
  * remembering. Then the orders in which analyses walk the program, and its loops. Models `check_cfg`,
  * `compute_postorder` and `compute_scc` of Linux 6.18 (kernel/bpf/verifier.c).
  */
+
 import {
   BPF_ABS,
   BPF_CALL,
@@ -25,6 +26,7 @@ import type { Insn } from '../isa/insn.js';
 import { isAsyncCallbackCall, isSyncCallbackCall } from './callback-kinds.js';
 import type { Subprog, Verifier } from './context.js';
 import { ERRNO } from './errno.js';
+import { FUNC_TAIL_CALL } from './helper-ids.js';
 import { helperChangesPacket, helperMightSleep } from './helper-traits.js';
 import { CALLS_CALLBACK, FORCE_CHECKPOINT, ITER_NEXT, JMP_POINT, PRUNE_POINT } from './insn-facts.js';
 import { changesPacket, isIterNext, isSleepableKfunc, kfuncOf } from './kfunc/desc.js';
@@ -58,8 +60,6 @@ export function findSuccessors(v: Verifier): void {
   });
   v.successors = { count, at };
 }
-
-const FUNC_TAIL_CALL = 12;
 
 /** Ends the function where it cannot go on: the program it calls took over, or the packet is too short. */
 export function mayLeave(insn: Insn): boolean {

@@ -17,6 +17,7 @@ import { DYNPTR_LOCAL, markDynptrReg } from './dynptr/slots.js';
 import { ERRNO } from './errno.js';
 import { prepareArgs } from './func-args.js';
 import { checkHelperCall } from './helper-call.js';
+import { FUNC_SPIN_UNLOCK } from './helper-ids.js';
 import { JMP_POINT, NOSPEC, NOSPEC_RESULT, PRUNE_POINT, RESERVED_CHECKED, SEEN } from './insn-facts.js';
 import { insnText } from './insn-text.js';
 import { checkKfuncCall } from './kfunc/call.js';
@@ -37,7 +38,6 @@ import { isSoft } from './verdict.js';
 const MAX_PROCESSED = 1_000_000;
 
 /** Helpers that may be called while a lock is held. */
-const FUNC_SPIN_UNLOCK = 94;
 
 /** What a simulated instruction leads to. */
 const NEXT = 0;

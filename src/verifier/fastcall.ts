@@ -3,16 +3,17 @@
  * them out again, and the function's stack shrinks. Only the stack depth shows it. Models
  * `mark_fastcall_patterns` and its companions of Linux 6.18 (kernel/bpf/verifier.c).
  */
+
 import { BPF_CALL, BPF_DW, BPF_JMP, BPF_LDX, BPF_MEM, BPF_STX } from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
 import type { Subprog, Verifier } from './context.js';
 import { callSummary } from './helper-traits.js';
 import { FASTCALL_PATTERN } from './insn-facts.js';
+import { CALLER_SAVED } from './live-regs.js';
 
 const SPILL = BPF_STX | BPF_MEM | BPF_DW;
 const FILL = BPF_LDX | BPF_MEM | BPF_DW;
 const FRAME_POINTER = 10;
-const CALLER_SAVED = 0x3f;
 const NEVER = -0x8000;
 
 export function markFastcallPatterns(v: Verifier): void {

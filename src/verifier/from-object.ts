@@ -7,7 +7,7 @@ import { takesBtf } from '../object/map-def.js';
 import { MAX_KERNEL_NAME } from '../object/names.js';
 import type { LoadableObject, LoadableProgram, MapDef } from '../object/types.js';
 import { VerifierError } from './error.js';
-import type { VerifyMap, VerifyPolicy, VerifyRequest } from './types.js';
+import type { VerifyCapabilities, VerifyMap, VerifyPolicy, VerifyRequest } from './types.js';
 
 export interface ObjectRequestOptions {
   /** Bits: 1 states at branches, 2 every instruction, 4 statistics. Default 0. */
@@ -15,6 +15,8 @@ export interface ObjectRequestOptions {
   /** Flags beside those that the section name implies, e.g. `BPF_F_STRICT_ALIGNMENT`. */
   readonly progFlags?: number;
   readonly policy?: VerifyPolicy;
+  /** Default: all. */
+  readonly capabilities?: VerifyCapabilities;
 }
 
 /** The name as Linux keeps it: cut, and without characters that it refuses. */
@@ -81,5 +83,6 @@ export function requestOf(
     ...(program.attachBtfId !== undefined && { attachBtfId: program.attachBtfId }),
     ...(options.logLevel !== undefined && { logLevel: options.logLevel }),
     ...(options.policy !== undefined && { policy: options.policy }),
+    ...(options.capabilities !== undefined && { capabilities: options.capabilities }),
   };
 }

@@ -2,6 +2,7 @@
  * One argument of a helper against its prototype (`check_func_arg` of Linux 6.18, kernel/bpf/verifier.c): register type,
  * offset, the memory or object behind it.
  */
+
 import type { HelperArg, HelperArgKind, HelperProto } from '../abi/helper-protos.js';
 import { MapType } from '../abi/map-types.js';
 import { checkAlignment } from './alignment.js';
@@ -11,6 +12,7 @@ import { checkDynptrArg, checkOwnedDynptr } from './dynptr/args.js';
 import { DYNPTR_LOCAL, DYNPTR_RINGBUF } from './dynptr/slots.js';
 import { mayAccessPacket, timerProblem } from './env/index.js';
 import { ERRNO } from './errno.js';
+import { FUNC_MAP_PEEK_ELEM, FUNC_SPIN_LOCK } from './helper-ids.js';
 import { checkFuncArgOffset, checkHelperMem, checkMemSize } from './helper-mem.js';
 import { inTreeCallback } from './kfunc/tree-callback.js';
 import { kptrMatches, kptrOfDest } from './kptr.js';
@@ -57,9 +59,6 @@ import { FIELD, type SpecialField } from './special-fields.js';
 import { PLAIN_LOCK, PLAIN_UNLOCK, processSpinLock } from './spin-lock.js';
 import type { RawAccess } from './stack.js';
 import { SLOT_SPILL, SLOT_ZERO } from './state.js';
-
-const FUNC_SPIN_LOCK = 93;
-const FUNC_MAP_PEEK_ELEM = 89;
 
 /** What the arguments of one call have shown so far (`struct bpf_call_arg_meta`). */
 export class CallMeta implements RawAccess {
@@ -132,7 +131,7 @@ const COMPATIBLE: Readonly<Record<Exclude<HelperArgKind, 'any'>, readonly number
 
 /** Argument number `index` (from 0) of a call of `proto`. */
 export function checkHelperArg(v: Verifier, proto: HelperProto, index: number, meta: CallMeta): void {
-  const arg = proto.args[index]!;
+  const arg = resolveArg(proto.args[index]!, meta, proto.id);
   const regno = index + 1;
   checkSrc(v, regno);
   if (arg.kind === 'any') {
@@ -143,7 +142,7 @@ export function checkHelperArg(v: Verifier, proto: HelperProto, index: number, m
   if (isPacketPointer(reg.type) && !mayAccessPacket(v.env, false, proto.pktAccess)) {
     v.denied('helper access to the packet is not allowed');
   }
-  const kind = resolveKind(v, arg.kind, meta, proto.id);
+  const kind = resolveKind(arg.kind, meta);
   const isNull = isNullScalar(reg) && arg.nullable;
   if (!isNull) {
     checkType(v, proto, kind, arg, reg, regno, meta);
@@ -154,19 +153,17 @@ export function checkHelperArg(v: Verifier, proto: HelperProto, index: number, m
 }
 
 /** In maps of sockets, values are sockets (`resolve_map_arg_type`). */
-function resolveKind(
-  v: Verifier,
-  kind: HelperArgKind,
-  meta: CallMeta,
-  helper: number,
-): Exclude<HelperArgKind, 'any'> {
+function resolveKind(kind: HelperArgKind, meta: CallMeta): Exclude<HelperArgKind, 'any'> {
   if (kind === 'any') return 'scalar';
   if (kind !== 'map_value' || meta.map === null) return kind;
   const { type } = meta.map;
-  if (type === MapType.sockmap || type === MapType.sockhash) return 'btf_id_sock_common';
-  if (type === MapType.bloom_filter && helper === FUNC_MAP_PEEK_ELEM) return 'map_value';
-  void v;
-  return kind;
+  return type === MapType.sockmap || type === MapType.sockhash ? 'btf_id_sock_common' : kind;
+}
+
+/** What a bloom filter is asked about is read, where other maps would fill it in (`resolve_map_arg_type`). */
+function resolveArg(arg: HelperArg, meta: CallMeta, helper: number): HelperArg {
+  const isAsked = meta.map?.type === MapType.bloom_filter && helper === FUNC_MAP_PEEK_ELEM;
+  return isAsked && arg.kind === 'map_value' ? { ...arg, uninit: false, writes: false } : arg;
 }
 
 function checkType(

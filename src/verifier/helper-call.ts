@@ -2,6 +2,7 @@
  * Helper calls (`check_helper_call` of Linux 6.18, kernel/bpf/verifier.c): may it be called here, are its arguments good,
  * what does it do to the state, what does it return.
  */
+
 import { AttachType } from '../abi/attach-types.js';
 import type { HelperProto } from '../abi/helper-protos.js';
 import { helperText } from '../abi/helpers.js';
@@ -10,13 +11,6 @@ import { MapType } from '../abi/map-types.js';
 import type { Insn } from '../isa/insn.js';
 import { isComposite } from '../object/btf/layout.js';
 import { inRcuSection } from './btf/trust.js';
-import {
-  FUNC_FIND_VMA,
-  FUNC_FOR_EACH_MAP_ELEM,
-  FUNC_LOOP,
-  FUNC_TIMER_SET_CALLBACK,
-  FUNC_USER_RINGBUF_DRAIN,
-} from './callback-kinds.js';
 import {
   setFindVmaState,
   setLoopState,
@@ -32,6 +26,21 @@ import { funcIpProblem, helperProto, isRefusal, mapHelperProblem } from './env/i
 import { ERRNO } from './errno.js';
 import { isGoodFormat } from './format-string.js';
 import { CallMeta, checkHelperArg } from './helper-args.js';
+import {
+  FUNC_DYNPTR_DATA,
+  FUNC_DYNPTR_FROM_MEM,
+  FUNC_DYNPTR_WRITE,
+  FUNC_FIND_VMA,
+  FUNC_FOR_EACH_MAP_ELEM,
+  FUNC_GET_FUNC_IP,
+  FUNC_LOOP,
+  FUNC_PER_CPU_PTR,
+  FUNC_SET_RETVAL,
+  FUNC_SNPRINTF,
+  FUNC_THIS_CPU_PTR,
+  FUNC_TIMER_SET_CALLBACK,
+  FUNC_USER_RINGBUF_DRAIN,
+} from './helper-ids.js';
 import { setReturnValue } from './helper-return.js';
 import { checkMemAccess } from './mem-access.js';
 import { markChainPrecision } from './precision.js';
@@ -55,14 +64,6 @@ const NEEDS_MAP = new Set([
   'map_lookup_percpu_elem',
 ]);
 const WRITES_MAP = new Set(['map_delete_elem', 'map_update_elem', 'map_push_elem', 'map_pop_elem']);
-const FUNC_GET_FUNC_IP = 173;
-const FUNC_PER_CPU_PTR = 153;
-const FUNC_THIS_CPU_PTR = 154;
-const FUNC_SNPRINTF = 165;
-const FUNC_SET_RETVAL = 187;
-const FUNC_DYNPTR_FROM_MEM = 197;
-const FUNC_DYNPTR_WRITE = 202;
-const FUNC_DYNPTR_DATA = 203;
 
 export function checkHelperCall(v: Verifier, insn: Insn): void {
   const id = insn.imm;

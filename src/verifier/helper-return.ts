@@ -1,4 +1,5 @@
 /** R0 after a helper (`check_helper_call`, `do_refine_retval_range` of Linux 6.18, kernel/bpf/verifier.c). */
+import { MAX_ERRNO } from '../abi/errno.js';
 import type { HelperProto } from '../abi/helper-protos.js';
 import { helperText } from '../abi/helpers.js';
 import { MapType } from '../abi/map-types.js';
@@ -24,7 +25,6 @@ import {
 import { setS32Range, setSmax, setSmin, setU32Range, setUmax, setUmin, syncBounds } from './scalar/index.js';
 import { FIELD } from './special-fields.js';
 
-const MAX_ERRNO = 4095;
 /** Processors of the machine that the recorded verdicts come from. */
 const CPU_COUNT = 2;
 

@@ -2,6 +2,7 @@
  * The verifier's face, `bpflab/verifier`: judging programs, as requests or out of objects, for a kernel profile. No
  * engine, no simulated kernel, no Node.
  */
+export { CAPABILITY_NAMES, capabilitiesByName } from './capabilities.js';
 export type { PreallocPolicy } from './env/index.js';
 export { VerifierError } from './error.js';
 export { type ChainStep, type Explanation, explain, explanationText } from './explain/index.js';
@@ -18,6 +19,7 @@ export { type ProfileResult, type ProfileVerdict, policyOf, verifyFor } from './
 export { type BtfSource, requestFromJson } from './raw-request.js';
 export type {
   Verdict,
+  VerifyCapabilities,
   VerifyFuncInfo,
   VerifyLineInfo,
   VerifyMap,

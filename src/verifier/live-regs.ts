@@ -9,7 +9,7 @@ import { callSummary } from './helper-traits.js';
 import { insnText } from './insn-text.js';
 
 /** r0 to r5. */
-const CALLER_SAVED = 0x3f;
+export const CALLER_SAVED = 0x3f;
 const ALL = 0xffff;
 
 /** Fills `aux.liveRegs`. */

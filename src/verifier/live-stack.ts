@@ -2,9 +2,11 @@
  * Which stack slots may still be read, before each instruction: gathered while paths are simulated, per
  * chain of calls, and brought to a fixed point when a path ends. Models kernel/bpf/liveness.c of Linux 6.18.
  */
+
 import { CALLS_CALLBACK, type InsnFacts, PRUNE_POINT } from './insn-facts.js';
 import type { VerifierLog } from './log.js';
 import { MAX_CALL_FRAMES, type VerifierState } from './state.js';
+import { MAX_SUBPROGS } from './subprogs.js';
 import type { Successors } from './successors.js';
 
 /** Words of one instruction in one frame: each mask is a low and a high word, a bit a slot. */
@@ -15,8 +17,6 @@ const WRITE_ACC = 4;
 const LIVE = 6;
 
 const { clz32 } = Math;
-
-const MAX_SUBPROGS = 256;
 
 /** What is known of one frame's slots before each instruction of a function. */
 class FrameMarks {

@@ -6,7 +6,7 @@ import { BPF_ADD, BPF_ALU64, BPF_AND, BPF_OR, BPF_SUB, BPF_XOR, bpfClass, bpfOp 
 import type { Insn } from '../isa/insn.js';
 import { operatorText } from './alu-text.js';
 import type { Verifier } from './context.js';
-import { copyTarget, markUnknown, type Reg } from './reg.js';
+import { copyTarget, MAX_VAR_OFF, markUnknown, type Reg } from './reg.js';
 import {
   baseType,
   CONST_PTR_TO_DYNPTR,
@@ -35,6 +35,7 @@ import {
   copyScalar,
   hasInvalidOffset,
   isConst,
+  isInt32,
   smin,
   sminNumber,
   subPointerOffset,
@@ -44,11 +45,8 @@ import {
 import { borrow, carry } from './scalar/pair.js';
 import { checkStays, newWindow, sanitizeAfter, sanitizeBefore } from './speculation.js';
 
-const MAX_VAR_OFF = 1 << 29;
 /** High half of the smallest 64-bit number. */
 const S32_MIN = -0x80000000;
-
-const isInt32 = (x: number): boolean => x >= -0x80000000 && x <= 0x7fffffff;
 
 /** `ptr op= off`, into `dst`, which is one of the two. */
 export function pointerAlu(v: Verifier, insn: Insn, ptr: Reg, off: Reg, dst: Reg): void {

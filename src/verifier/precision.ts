@@ -4,7 +4,7 @@
  * Linux 6.18 (kernel/bpf/verifier.c).
  */
 
-import { backtrackInsn } from './backtrack.js';
+import { ARG_REGS, backtrackInsn } from './backtrack.js';
 import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import { insnText } from './insn-text.js';
@@ -22,7 +22,6 @@ import {
 
 const NO_ENTRY = -1;
 const MAX_SLOTS = MAX_BPF_STACK / REG_SIZE;
-const ARG_REGS = 0x3e;
 
 /** The register of the current frame holds a scalar whose exact value mattered. */
 export function markChainPrecision(v: Verifier, regno: number): void {

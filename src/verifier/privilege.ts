@@ -3,30 +3,13 @@
  * what pointers are, nor read what was never written (`allow_ptr_leaks`, `allow_uninit_stack` of Linux 6.18,
  * kernel/bpf/verifier.c); without CAP_BPF it may neither loop nor call functions (`bpf_capable`).
  */
-import type { Capabilities } from './env/index.js';
 import { markNotInit, markUnknown, type Reg } from './reg.js';
 import { SCALAR_VALUE } from './reg-type.js';
-import type { VerifyCapabilities, VerifyRequest } from './types.js';
 
 /** What of a run tells what its loader may do. */
 interface Loader {
   readonly perfmon: boolean;
   peek(regno: number): Readonly<Reg>;
-}
-
-/** CAP_SYS_ADMIN stands for the three others, as in `bpf_token_capable`. */
-function effectiveCapabilities(caps: VerifyCapabilities): Capabilities {
-  const all = caps.sysAdmin === true;
-  return {
-    bpf: all || caps.bpf === true,
-    perfmon: all || caps.perfmon === true,
-    netAdmin: all || caps.netAdmin === true,
-  };
-}
-
-/** Who names no capabilities has them all, unless `privileged` is false. */
-export function capabilitiesOf({ capabilities, privileged = true }: VerifyRequest): Capabilities {
-  return effectiveCapabilities(capabilities ?? { sysAdmin: privileged });
 }
 
 /** The register must not be shown to anybody (`is_pointer_value`). */

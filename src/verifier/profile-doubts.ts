@@ -7,6 +7,7 @@ import { ProgType, progTypeName } from '../abi/prog-types.js';
 import { compareVersions, type KernelVersion } from '../abi/verifier-since.js';
 import * as C from '../isa/constants.js';
 import type { Insn } from '../isa/insn.js';
+import { lacksCapability } from './capabilities.js';
 import type { Demand } from './profile-demands.js';
 import { PlainWalk } from './profile-plain.js';
 import type { VerifyRequest, VerifyResult } from './types.js';
@@ -75,6 +76,8 @@ export function firstDoubt(
   missing: readonly Demand[],
 ): string | undefined {
   const { insns, progType } = request;
+  if (lacksCapability(request))
+    return 'what a program may do whose loader lacks capabilities is not recorded release by release';
   const [gap] = missing;
   if (gap !== undefined) return `insn ${gap.insn} needs ${gap.what}; 6.18 knows that it is never reached`;
   if (!PLAIN_TYPES.has(progType))

@@ -7,6 +7,7 @@ import { MapType, type MapTypeName } from '../abi/map-types.js';
 import { isProgType, progTypeByName } from '../abi/prog-types.js';
 import { decodeInsns } from '../isa/decode.js';
 import type { Btf } from '../object/btf/btf.js';
+import { CAPABILITY_NAMES, capabilitiesByName } from './capabilities.js';
 import { VerifierError } from './error.js';
 import type { VerifyCapabilities, VerifyFuncInfo, VerifyMap, VerifyPolicy, VerifyRequest } from './types.js';
 
@@ -102,27 +103,9 @@ function funcInfoOf(source: Json): VerifyFuncInfo[] {
   return records;
 }
 
-const CAPABILITIES: ReadonlyMap<unknown, keyof VerifyCapabilities> = new Map([
-  ['bpf', 'bpf'],
-  ['perfmon', 'perfmon'],
-  ['net_admin', 'netAdmin'],
-  ['sys_admin', 'sysAdmin'],
-] as const);
-
-/** From a list of names; undefined for one that is none. */
-function capabilitiesByName(names: readonly unknown[]): VerifyCapabilities | undefined {
-  const found: { -readonly [K in keyof VerifyCapabilities]: boolean } = {};
-  for (const name of names) {
-    const key = CAPABILITIES.get(name);
-    if (key === undefined) return undefined;
-    found[key] = true;
-  }
-  return found;
-}
-
 function capsOf(source: Json): VerifyCapabilities {
   const caps = Array.isArray(source.caps) ? capabilitiesByName(source.caps) : undefined;
-  return caps ?? bad('"caps" is no list of bpf, perfmon, net_admin and sys_admin');
+  return caps ?? bad(`"caps" is no list out of ${CAPABILITY_NAMES.join(', ')}`);
 }
 
 /**

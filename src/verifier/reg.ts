@@ -16,6 +16,9 @@ import {
   setUnknown,
 } from './scalar/index.js';
 
+/** Offsets of pointers, fixed or not, stay below this (BPF_MAX_VAR_OFF). */
+export const MAX_VAR_OFF = 1 << 29;
+
 /** Flags of `id`: the register is a constant (`off`) away from others with the same id, added at 64 or at 32 bits. */
 export const ADD_CONST64 = -0x80000000;
 export const ADD_CONST32 = 0x40000000;

@@ -3,9 +3,11 @@
  * range and size against what is there, in Linux 6.18's words (`check_mem_region_access` and its callers,
  * kernel/bpf/verifier.c).
  */
+
 import type { Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import type { Reg } from './reg.js';
+import { MAX_VAR_OFF } from './reg.js';
 import {
   MEM_RDONLY,
   PTR_TO_MAP_KEY,
@@ -15,14 +17,11 @@ import {
   PTR_TO_PACKET_META,
   regTypeText,
 } from './reg-type.js';
-import { constNumber, isConst, sminNumber, tnumText, umaxNumber } from './scalar/index.js';
+import { constNumber, isConst, isInt32, sminNumber, tnumText, umaxNumber } from './scalar/index.js';
 import { FIELD, fieldText, KPTR_KINDS } from './special-fields.js';
 
-const MAX_VAR_OFF = 1 << 29;
 const S64_MIN = -(2 ** 63);
 const FLOW_KEYS_SIZE = 56;
-
-const isInt32 = (x: number): boolean => x >= -0x80000000 && x <= 0x7fffffff;
 
 /** Says why not, and false, where `size` bytes at `off` do not lie in `memSize` bytes. */
 function inMemory(

@@ -7,10 +7,7 @@ import { isPointerValue } from './privilege.js';
 import type { Reg } from './reg.js';
 import { checkSrc } from './reg-access.js';
 import { regTypeText, SCALAR_VALUE } from './reg-type.js';
-import { fitsIn, smax, smin } from './scalar/index.js';
-
-const S64_MIN = -(2n ** 63n);
-const S64_MAX = 2n ** 63n - 1n;
+import { fitsIn, S64_MAX, S64_MIN, smax, smin } from './scalar/index.js';
 
 export function withinReturnRange(reg: Reg, min: number, max: number, is32: boolean): boolean {
   return is32 ? reg.s32Min >= min && reg.s32Max <= max : fitsIn(reg, min, max);

@@ -2,6 +2,7 @@
  * The pass over all instructions before anything is simulated: opcodes, `LD_IMM64` and the maps it names
  * (`resolve_pseudo_ldimm64` of Linux 6.18, kernel/bpf/verifier.c).
  */
+
 import { MapType } from '../abi/map-types.js';
 import { checkStatic } from '../isa/check.js';
 import * as C from '../isa/constants.js';
@@ -10,9 +11,9 @@ import type { Verifier } from './context.js';
 import { mapProgramProblem } from './env/index.js';
 import { ERRNO } from './errno.js';
 import type { MapView } from './map-view.js';
+import { MAX_VAR_OFF } from './reg.js';
 
 const MAX_USED_MAPS = 64;
-const MAX_VAR_OFF = 1 << 29;
 
 export function scanInsns(v: Verifier): void {
   for (let i = 0; i < v.insns.length; i++) {

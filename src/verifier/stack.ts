@@ -12,7 +12,16 @@ import { checkFastcallContract } from './fastcall.js';
 import { NOSPEC_RESULT } from './insn-facts.js';
 import { markChainPrecision } from './precision.js';
 import { writeLine } from './print-state.js';
-import { copyReg, isNullScalar, markConstZero, markKnown, markUnknown, Reg, unlink } from './reg.js';
+import {
+  copyReg,
+  isNullScalar,
+  MAX_VAR_OFF,
+  markConstZero,
+  markKnown,
+  markUnknown,
+  Reg,
+  unlink,
+} from './reg.js';
 import { isSpillable, PTR_TO_STACK, SCALAR_VALUE } from './reg-type.js';
 import { bitWidth, constNumber, isConst, isZero, smaxNumber, sminNumber, tnumText } from './scalar/index.js';
 import { assignScalarId } from './scalar-ids.js';
@@ -30,8 +39,6 @@ import {
   setSpilledReg,
   stackAccessFlags,
 } from './state.js';
-
-const MAX_VAR_OFF = 1 << 29;
 
 /** Slot of the byte at `off` (negative) from the frame's top. */
 const spiOf = (off: number): number => (-off - 1) >> 3;

@@ -3,6 +3,7 @@
  * pointers, jumps that stay inside, `func_info` that agrees. Models `add_subprog_and_kfunc`, `check_subprogs`,
  * `check_btf_func` of Linux 6.18 (kernel/bpf/verifier.c).
  */
+
 import {
   BPF_ABS,
   BPF_CALL,
@@ -24,10 +25,11 @@ import type { Insn } from '../isa/insn.js';
 import type { Btf } from '../object/btf/btf.js';
 import { Subprog, type Verifier } from './context.js';
 import { ERRNO } from './errno.js';
+import { FUNC_TAIL_CALL } from './helper-ids.js';
 import { addKfuncCall } from './kfunc/desc.js';
 
-const MAX_SUBPROGS = 256;
-const FUNC_TAIL_CALL = 12;
+/** Functions of a program, the main one counted (BPF_MAX_SUBPROGS). */
+export const MAX_SUBPROGS = 256;
 const NO_FUNCTIONS =
   'loading/calling other bpf or kernel functions are allowed for CAP_BPF and CAP_SYS_ADMIN';
 

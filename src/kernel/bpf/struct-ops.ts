@@ -3,16 +3,17 @@
  * kernel/bpf/bpf_struct_ops.c of Linux 6.18: states, refusals and what a look-up shows. Who calls the functions is the
  * subsystem's business, through `member`.
  */
+
 import { Errno } from '../../abi/errno.js';
 import { MapFlag } from '../../abi/map-flags.js';
 import { ProgType } from '../../abi/prog-types.js';
 import type { Btf } from '../../object/btf/btf.js';
 import type { BtfMember } from '../../object/btf/types.js';
+import { VALUE_PREFIX } from '../../verifier/btf/struct-ops.js';
 import { BpfMap, type MapAttr, type MapHost, requireAttr } from './map.js';
 import { type BpfProg, isProg } from './prog.js';
 
 const CREATE_FLAGS = MapFlag.BPF_F_LINK | MapFlag.BPF_F_VTYPE_BTF_OBJ_FD;
-const VALUE_PREFIX = 'bpf_struct_ops_';
 
 /** `enum bpf_struct_ops_state`. */
 const StructOpsState = { init: 0, inUse: 1, toBeFree: 2, ready: 3 } as const;

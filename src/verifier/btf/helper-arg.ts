@@ -2,6 +2,7 @@
  * Pointers to kernel objects as arguments and results of helpers: the second half of `check_reg_type` and the
  * `RET_PTR_TO_BTF_ID` cases of `check_helper_call`, Linux 6.18 (kernel/bpf/verifier.c).
  */
+
 import type { HelperArg, HelperProto } from '../../abi/helper-protos.js';
 import { helperById, helperText } from '../../abi/helpers.js';
 import type { Btf } from '../../object/btf/btf.js';
@@ -9,6 +10,7 @@ import { isComposite } from '../../object/btf/layout.js';
 import type { BtfTypeId } from '../../object/btf/types.js';
 import type { Verifier } from '../context.js';
 import { ERRNO } from '../errno.js';
+import { FUNC_SPIN_LOCK, FUNC_SPIN_UNLOCK } from '../helper-ids.js';
 import { markKnownZero, type Reg } from '../reg.js';
 import {
   isAlloc,
@@ -26,9 +28,6 @@ import {
 import { kernelBtf, kernelStruct } from './kernel-types.js';
 import { sizeOf } from './ksym.js';
 import { structIdsMatch } from './struct-walk.js';
-
-const FUNC_SPIN_LOCK = 93;
-const FUNC_SPIN_UNLOCK = 94;
 
 /** What a call's arguments have shown of a per-CPU variable. */
 export interface PerCpuArg {

@@ -42,7 +42,7 @@ const KNOWN: Readonly<Record<string, StructOps>> = {
 };
 
 /** A structure of functions that the kernel has registered has a value type for maps. */
-const VALUE_PREFIX = 'bpf_struct_ops_';
+export const VALUE_PREFIX = 'bpf_struct_ops_';
 const NULLABLE = '__nullable';
 const REFERENCED = '__ref';
 

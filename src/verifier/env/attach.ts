@@ -3,12 +3,14 @@
  * (`bpf_prog_load`, `bpf_prog_load_check_attach`, kernel/bpf/syscall.c; `check_attach_btf_id`, kernel/bpf/verifier.c;
  * Linux 6.18).
  */
+
 import { AttachType, type AttachTypeName } from '../../abi/attach-types.js';
 import { Errno } from '../../abi/errno.js';
 import { isProgType, ProgType } from '../../abi/prog-types.js';
 import { DISABLED_LSM_HOOKS } from '../../abi/verifier-lsm-hooks.js';
 import { isSleepableLsmHook } from './helper-conditions.js';
 import type { Capabilities, EnvConfig, ProgEnv, Refusal } from './types.js';
+import { refuse } from './types.js';
 
 const attachTypes = (names: string): ReadonlySet<number> =>
   new Set(names.split(' ').map((name) => AttachType[name as AttachTypeName]));
@@ -111,8 +113,6 @@ const PROG_FLAGS = 0xff;
 const LOG_LEVELS = 0xf;
 
 const silent = (errno: number): Refusal => ({ errno, message: '' });
-const refuse = (message: string, errno: number = Errno.EINVAL): Refusal => ({ errno, message });
-
 /** Why `bpf()` refuses a load before the verifier starts: an errno and no line. Undefined: it starts. */
 export function loadProblem(facts: LoadFacts): Refusal | undefined {
   const { progType, attachBtfId, insnCount, capabilities, progFlags = 0, logLevel = 0 } = facts;

@@ -2,6 +2,7 @@
  * May this program call that helper, and with which prototype? The questions that `check_helper_call` asks before
  * it looks at a register (kernel/bpf/verifier.c, Linux 6.18), in its order and with its words.
  */
+
 import { Errno } from '../../abi/errno.js';
 import { type HelperProto, helperProtoOf } from '../../abi/helper-protos.js';
 import { helperById, helperText } from '../../abi/helpers.js';
@@ -9,8 +10,7 @@ import { ProgType } from '../../abi/prog-types.js';
 import { conditionHolds } from './helper-conditions.js';
 import { hasTrampoline, helperVariant } from './helper-sets.js';
 import type { ProgEnv, Refusal } from './types.js';
-
-const refuse = (message: string, errno: number = Errno.EINVAL): Refusal => ({ errno, message });
+import { refuse } from './types.js';
 
 /** Name as the log writes it: id 0 is `unspec`. */
 export function helperLogText(id: number): string {

@@ -3,6 +3,7 @@
  * (`check_map_prog_compatibility`). kernel/bpf/verifier.c, Linux 6.18, with the rules that older kernels had for
  * maps that allocate at run time as a policy.
  */
+
 import { AttachType } from '../../abi/attach-types.js';
 import { Errno } from '../../abi/errno.js';
 import { helperById, helperText } from '../../abi/helpers.js';
@@ -11,6 +12,7 @@ import { MapType, type MapTypeName, mapTypeName } from '../../abi/map-types.js';
 import { ProgType } from '../../abi/prog-types.js';
 import { FIELD } from '../special-fields.js';
 import type { PreallocPolicy, ProgEnv, Refusal } from './types.js';
+import { refuse } from './types.js';
 
 const words = (text: string): ReadonlySet<string> => new Set(text.split(' '));
 
@@ -135,8 +137,6 @@ export function isTracingType(type: number): boolean {
 
 const isPreallocated = ({ type, mapFlags }: Pick<MapFacts, 'type' | 'mapFlags'>): boolean =>
   !ALLOCATING.has(type) || (mapFlags & MapFlag.BPF_F_NO_PREALLOC) === 0;
-
-const refuse = (message: string, errno: number = Errno.EINVAL): Refusal => ({ errno, message });
 
 /** What a policy says of one map: `errno` 0 is a warning, whose line goes to the log while the load goes on. */
 export function preallocProblem(

@@ -2,7 +2,9 @@
  * What a program may return: the ranges of `check_return_code` (kernel/bpf/verifier.c) and of LSM hooks
  * (`bpf_lsm_get_retval_range`, kernel/bpf/bpf_lsm.c), Linux 6.18.
  */
+
 import { AttachType } from '../../abi/attach-types.js';
+import { MAX_ERRNO } from '../../abi/errno.js';
 import { ProgType } from '../../abi/prog-types.js';
 import type { ProgEnv } from './types.js';
 
@@ -26,9 +28,6 @@ const range = (min: number, max: number, more: Partial<ReturnRange> = {}): Retur
   ...more,
 });
 const BOOL = range(0, 1);
-
-/** Largest error number that a kernel pointer or return value can hold (include/linux/err.h). */
-const MAX_ERRNO = 4095;
 
 const ALWAYS_ONE: ReadonlySet<number> = new Set([
   AttachType.cgroup_udp4_recvmsg,

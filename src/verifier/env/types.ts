@@ -3,6 +3,7 @@
  * Linux knows before it looks at the first instruction (`struct bpf_prog`, `bpf_prog_aux`, the loader's
  * capabilities, the kernel's configuration). Reference: Linux 6.18.
  */
+import { Errno } from '../../abi/errno.js';
 
 /** Parts of Linux that a kernel may be built or booted without. */
 export type KernelFeature =
@@ -66,6 +67,8 @@ export interface Refusal {
   readonly errno: number;
   readonly message: string;
 }
+
+export const refuse = (message: string, errno: number = Errno.EINVAL): Refusal => ({ errno, message });
 
 /** True for a refusal among other answers. */
 export function isRefusal(answer: object): answer is Refusal {

@@ -2,11 +2,13 @@
  * How a value came to be: from the rejected instruction backwards along the path, through the moves, arithmetic,
  * spills, fills and calls that made it, with the branches that tested it on the way.
  */
+
 import { jumpTarget } from '../../isa/jumps.js';
 import type { VerifyRequest } from '../types.js';
 import { type Definition, isConditional, registerDefinition, stackDefinition, tested } from './effects.js';
 import { helperName, insnTextAt, sourceAt, subprogramOf } from './names.js';
 import type { Activation, Path } from './path.js';
+import { CALL, EXIT } from './path.js';
 import type { Place, ValuePlace } from './place.js';
 import type { ChainStep } from './types.js';
 import { describeValue } from './value.js';
@@ -14,9 +16,6 @@ import { describeValue } from './value.js';
 /** Values followed at once, and steps kept. */
 const MAX_PLACES = 64;
 const MAX_STEPS = 40;
-
-const BPF_CALL = 0x85;
-const BPF_EXIT = 0x95;
 
 const nameOf = (place: ValuePlace): string => (place.kind === 'reg' ? `R${place.regno}` : `fp${place.off}`);
 const inWords = (place: ValuePlace): string =>
@@ -116,8 +115,7 @@ export class ChainBuilder {
     const at = this.#path.steps[i]!;
     const insn = this.#request.insns[at.slot]!;
     if (place.kind === 'reg') {
-      const returns =
-        insn.code === BPF_EXIT && at.activation.parent === activation && !at.activation.isCallback;
+      const returns = insn.code === EXIT && at.activation.parent === activation && !at.activation.isCallback;
       if (place.regno !== 0 || !returns) return false;
       this.#add(i, 'call', `returns r0 of ${subprogramOf(this.#request, at.slot)}`);
       this.#follow(place, at.activation, i);
@@ -161,7 +159,7 @@ export class ChainBuilder {
   /** A call that made a pointer a mere number: the packet may have moved, the object is released. */
   #voided(place: ValuePlace, activation: Activation, i: number): boolean {
     const insn = this.#request.insns[this.#path.steps[i]!.slot]!;
-    if (insn.code !== BPF_CALL || insn.src !== 0) return false;
+    if (insn.code !== CALL || insn.src !== 0) return false;
     const name = nameOf(place);
     const before = this.#path.before(i, activation, name);
     if (before === undefined || !before.includes('(') || before.startsWith('scalar')) return false;
@@ -174,7 +172,7 @@ export class ChainBuilder {
   /** A call that changed the slot was handed its address. */
   #byHelper(place: ValuePlace, activation: Activation, i: number): Definition | undefined {
     const insn = this.#request.insns[this.#path.steps[i]!.slot]!;
-    if (insn.code !== BPF_CALL) return undefined;
+    if (insn.code !== CALL) return undefined;
     const name = nameOf(place);
     const before = this.#path.before(i, activation, name);
     if (before === this.#path.after(i, activation, name)) return undefined;

@@ -4,6 +4,7 @@
  * running `verify` once more with a log of that path alone.
  */
 
+import { LOG_STATES } from '../log.js';
 import type { VerifyRequest, VerifyResult } from '../types.js';
 import { verify } from '../verify.js';
 import { ChainBuilder } from './chain.js';
@@ -19,7 +20,6 @@ export type { ChainStep, Explanation } from './types.js';
 
 /** Programs that took more instructions than this are explained without retracing their path. */
 const MAX_RETRACED = 400_000;
-const LOG_STATES = 1;
 
 /** The explanation of a rejection; undefined for a program that was not rejected. Throws nothing. */
 export function explain(request: VerifyRequest, result: VerifyResult): Explanation | undefined {

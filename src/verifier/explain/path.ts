@@ -3,7 +3,9 @@
  * a path turns out fine, so what is left at the end is one path from the entry, each instruction with the registers and stack
  * slots that it changed. Calls are followed so that every step knows the activation of the function it ran in.
  */
+
 import { helperProtoOf } from '../../abi/helper-protos.js';
+import { BPF_CALL, BPF_EXIT, BPF_JMP } from '../../isa/constants.js';
 import type { Insn } from '../../isa/insn.js';
 import { functionTarget } from '../../isa/jumps.js';
 import type { VerifyRequest } from '../types.js';
@@ -40,8 +42,9 @@ const ASSIGNMENT = /\b(R\d+|fp-\d+)=((?:[^ (]|\((?:[^()]|\([^()]*\))*\))*)/g;
 const NOISE =
   /^(?:; |\s*$|from \d+ to|Func#|Validating |caller:|callee:|returning from|to caller at|stack depth|processed |mark_precise|old state:|cur state:| ?(?:frame\d+:)? ?R\d+=| fp-|REG INVARIANTS)/;
 
-const BPF_CALL = 0x85;
-const BPF_EXIT = 0x95;
+/** Opcode bytes of calls and exits. */
+export const CALL = BPF_JMP | BPF_CALL;
+export const EXIT = BPF_JMP | BPF_EXIT;
 
 export class Path {
   readonly steps: PathStep[] = [];
@@ -105,7 +108,7 @@ export class Path {
     this.#pending = undefined;
     this.steps.push({ slot, activation });
     const insn = this.#request.insns[slot];
-    if (insn?.code === BPF_CALL) this.#clobber(insn, activation, index);
+    if (insn?.code === CALL) this.#clobber(insn, activation, index);
     if (state !== undefined) this.#note(state, activation, index);
   }
 
@@ -182,8 +185,8 @@ export class Path {
     const insn = this.#request.insns[previous.slot];
     const { activation } = previous;
     const depth = this.#pending === undefined ? undefined : depthOf(this.#pending);
-    if (insn?.code === BPF_EXIT) return activation.parent ?? root;
-    if (insn?.code !== BPF_CALL) return activation;
+    if (insn?.code === EXIT) return activation.parent ?? root;
+    if (insn?.code !== CALL) return activation;
     const isCallback = insn.src !== 1;
     const entered = isCallback ? slot !== previous.slot + 1 : slot === functionTarget(insn, previous.slot);
     if (!entered) return activation;

@@ -2,6 +2,7 @@
  * Calls of kernel functions (`check_kfunc_call` of Linux 6.18, kernel/bpf/verifier.c): may it be called here, are its
  * arguments good, what does it do to the state, what does it return.
  */
+import { MAX_ERRNO } from '../../abi/errno.js';
 import { KF } from '../../abi/kfuncs.js';
 import type { Insn } from '../../isa/insn.js';
 import { setTaskWorkState, setTimerState, setTreeLessState } from '../callback-states.js';
@@ -24,7 +25,6 @@ import { enterOrLeaveSections } from './regions.js';
 import { setKfuncResult } from './returns.js';
 import type { Kfunc } from './types.js';
 
-const MAX_ERRNO = 4095;
 const TASK_WORK = new Set(['bpf_task_work_schedule_signal_impl', 'bpf_task_work_schedule_resume_impl']);
 const INSERTS = new Set(['bpf_list_push_front_impl', 'bpf_list_push_back_impl', 'bpf_rbtree_add_impl']);
 

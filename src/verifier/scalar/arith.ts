@@ -12,6 +12,8 @@ import {
   INT32_MIN,
   larger,
   lo,
+  S64_MAX,
+  S64_MIN,
   smaller,
   toNumber,
   toUnsignedBigInt,
@@ -21,8 +23,6 @@ import {
 import { type Scalar, smax, smin } from './scalar.js';
 import { tnumAdd, tnumMul, tnumSub } from './tnum.js';
 
-const S64_MIN = -(2n ** 63n);
-const S64_MAX = 2n ** 63n - 1n;
 const SAFE = Number.MAX_SAFE_INTEGER;
 
 function unboundSigned(s: Scalar): void {

@@ -14,6 +14,7 @@ export {
   type PartSize,
   zext32To64,
 } from './extend.js';
+export { isInt32, S64_MAX, S64_MIN } from './pair.js';
 export {
   addPointerOffset,
   bitWidth,

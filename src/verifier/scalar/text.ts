@@ -2,6 +2,7 @@
  * Scalars in the verifier's log, in the notation of Linux 6.18 (`kernel/bpf/log.c`): small numbers in decimal, others in
  * hex; bounds that say nothing are left out, equal ones share a number.
  */
+import { S64_MAX, S64_MIN } from './pair.js';
 import {
   constValue,
   isConst,
@@ -18,8 +19,6 @@ import {
 
 const asIntN = BigInt.asIntN;
 const asUintN = BigInt.asUintN;
-const S64_MIN = -(2n ** 63n);
-const S64_MAX = 2n ** 63n - 1n;
 const U64_MAX = 2n ** 64n - 1n;
 
 const isSmallSigned = (x: bigint): boolean => x >= -0x8000n && x <= 0x7fffn;
