@@ -5,8 +5,7 @@
 
 import { CALLS_CALLBACK, type InsnFacts, PRUNE_POINT } from './insn-facts.js';
 import type { VerifierLog } from './log.js';
-import { MAX_CALL_FRAMES, type VerifierState } from './state.js';
-import { MAX_SUBPROGS } from './subprogs.js';
+import { MAX_CALL_FRAMES, MAX_SUBPROGS, type VerifierState } from './state.js';
 import type { Successors } from './successors.js';
 
 /** Words of one instruction in one frame: each mask is a low and a high word, a bit a slot. */

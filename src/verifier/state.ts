@@ -7,6 +7,8 @@ import { cloneReg, copyReg, markKnownZero, markNotInit, Reg } from './reg.js';
 import { PTR_TO_STACK } from './reg-type.js';
 
 export const MAX_CALL_FRAMES = 8;
+/** Functions of a program, the main one counted (BPF_MAX_SUBPROGS). */
+export const MAX_SUBPROGS = 256;
 export const MAX_BPF_STACK = 512;
 export const REG_SIZE = 8;
 /** `callsite` of a frame that nothing called. */

@@ -27,9 +27,8 @@ import { Subprog, type Verifier } from './context.js';
 import { ERRNO } from './errno.js';
 import { FUNC_TAIL_CALL } from './helper-ids.js';
 import { addKfuncCall } from './kfunc/desc.js';
+import { MAX_SUBPROGS } from './state.js';
 
-/** Functions of a program, the main one counted (BPF_MAX_SUBPROGS). */
-export const MAX_SUBPROGS = 256;
 const NO_FUNCTIONS =
   'loading/calling other bpf or kernel functions are allowed for CAP_BPF and CAP_SYS_ADMIN';
 
