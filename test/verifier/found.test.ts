@@ -21,6 +21,7 @@ type Row = readonly [
     stack?: string,
   ],
   funcs: readonly number[],
+  maps?: readonly object[],
 ];
 
 const INT: BtfType = {
@@ -46,6 +47,10 @@ const BTF = encodeBtf(TYPES);
 
 /** `r2 = function at +distance`, which the assembler has no words for. */
 const address = (distance: number): string => `.insn 0x18, 2, 4, 0, ${distance}; .insn 0, 0, 0, 0, 0`;
+
+/** `r1 = map number 0`. */
+const MAP = '.insn 0x18, 1, 1, 0, 0; .insn 0, 0, 0, 0, 0';
+const BLOOM = { name: 'bloom', type: 'bloom_filter', key_size: 0, value_size: 16, max_entries: 4 };
 
 const ROWS: readonly Row[] = [
   [
@@ -92,15 +97,33 @@ const ROWS: readonly Row[] = [
     [14, 'The sequence of 8193 jumps is too complex.', 8194, 1024, 1024],
     [],
   ],
+  [
+    'what a bloom filter is asked about stays as it was',
+    'xdp',
+    `*(u64 *)(r10 - 8) = 0; *(u64 *)(r10 - 16) = 0; r2 = r10; r2 += -16; ${MAP}; call 89; r9 = *(u64 *)(r10 - 16); ` +
+      'if r9 == 1 goto +2; r0 = 0; exit; r0 = *(u64 *)(r9 + 0); exit',
+    [0, '', 10, 0, 0, '16'],
+    [],
+    [BLOOM],
+  ],
+  [
+    'what a bloom filter is asked about has to be there',
+    'xdp',
+    `*(u64 *)(r10 - 8) = 0; *(u64 *)(r10 - 16) = 0; r2 = r10; r2 += -15; ${MAP}; call 89; r0 = 0; exit`,
+    [22, 'invalid read from stack R2 off=-15 size=16', 6, 0, 0],
+    [],
+    [BLOOM],
+  ],
 ];
 
 describe('found by random programs', () => {
-  test.each(ROWS)('%s', (_name, type, text, [errno, message, processed, total, peak, stack], funcs) => {
+  test.each(ROWS)('%s', (_name, type, text, [errno, message, processed, total, peak, stack], funcs, maps) => {
     const insns = hex(encodeInsns(assemble(text.replaceAll('; ', '\n'))));
     const info = new Uint32Array(funcs.flatMap((start, i) => [start, FIRST_FUNC + i]));
     const request = {
       prog_type: type,
       insns,
+      maps: maps ?? [],
       ...(funcs.length > 0 && { btf: hex(BTF), func_info: hex(new Uint8Array(info.buffer)) }),
     };
     expect(verify(requestFromJson(request, () => Btf.parse(BTF)))).toMatchObject({

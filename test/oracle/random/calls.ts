@@ -7,9 +7,10 @@ import {
   type MapSpec,
   NONE,
   type Param,
-  type ProgTypeName,
   SCALAR,
+  SKBS,
   type Sub,
+  TRACING,
   VALUE_OFF,
 } from './gen.js';
 import { type Body, bounded } from './scalars.js';
@@ -101,7 +102,9 @@ function pointKey(g: Gen): void {
 /** A look-up, its null check, and what is done with the value. */
 export function lookup(g: Gen, body: Body): void {
   const { rng, b } = g;
-  const spec = rng.pick([ARRAY, ARRAY, HASH, HASH, ODD, PERCPU, CONSTANTS, LRU, PERCPU_HASH, LPM]);
+  const sleeps = g.progType === 'syscall' && !g.slips();
+  const others = sleeps ? [ARRAY, HASH] : [ODD, PERCPU, LRU, PERCPU_HASH, LPM];
+  const spec = rng.pick([ARRAY, ARRAY, HASH, HASH, CONSTANTS, ...others]);
   const map = g.map(spec);
   keyFor(g, spec);
   pointKey(g);
@@ -141,7 +144,7 @@ export function lookup(g: Gen, body: Body): void {
 
 export function update(g: Gen): void {
   const { rng, b } = g;
-  const spec = rng.pick([ARRAY, HASH, HASH, LRU, LPM]);
+  const spec = rng.pick(g.progType === 'syscall' ? [ARRAY, HASH] : [ARRAY, HASH, HASH, LRU, LPM]);
   const map = g.map(spec);
   const other = rng.chance(0.3) ? g.pointer('mem') : undefined;
   const fromMap =
@@ -215,6 +218,7 @@ export function ringbuf(g: Gen, body: Body): void {
 
 export function queue(g: Gen): void {
   const { rng, b } = g;
+  if (g.progType === 'syscall' && !g.slips()) return;
   const map = g.map(rng.pick([QUEUE, QUEUE, STACK, BLOOM]));
   b.storeImm(Size.dw, 10, VALUE_OFF, rng.range(0, 9));
   b.storeImm(Size.dw, 10, VALUE_OFF + 8, rng.range(0, 9));
@@ -264,7 +268,7 @@ export function innerLookup(g: Gen, body: Body): void {
 export function tailCallOrEvent(g: Gen): void {
   const { rng, b } = g;
   const ctx = g.ctx();
-  if (ctx === undefined) return;
+  if (ctx === undefined || (g.progType === 'syscall' && !g.slips())) return;
   if (ctx !== 1) b.copy(1, ctx);
   if (rng.chance(0.5)) {
     b.wide(2, 1, g.map(PROGRAMS));
@@ -294,9 +298,6 @@ export function simpleHelper(g: Gen): void {
   g.afterCall();
   g.set(0, SCALAR);
 }
-
-const SKBS: readonly ProgTypeName[] = ['socket_filter', 'sched_cls', 'cgroup_skb'];
-const TRACING: readonly ProgTypeName[] = ['kprobe', 'tracepoint', 'raw_tracepoint', 'perf_event'];
 
 /** A helper that fills or reads memory whose size is a bounded number. */
 export function sizedHelper(g: Gen): void {

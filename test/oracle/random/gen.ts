@@ -238,6 +238,10 @@ export class Gen {
   }
 }
 
+/** Program types on packets that are no XDP programs; and those that trace. */
+export const SKBS: readonly ProgTypeName[] = ['socket_filter', 'sched_cls', 'cgroup_skb'];
+export const TRACING: readonly ProgTypeName[] = ['kprobe', 'tracepoint', 'raw_tracepoint', 'perf_event'];
+
 /** Offsets of plain 32-bit words of each context. */
 const SKB_WORDS = [0, 4, 8, 12, 16, 20, 24, 32, 36, 40];
 const WORDS: Readonly<Record<ProgTypeName, readonly number[]>> = {

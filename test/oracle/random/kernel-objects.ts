@@ -4,7 +4,7 @@
  */
 import { CALL, JA, JEQ_IMM, JNE_IMM, Size } from './builder.js';
 import { RINGBUF } from './calls.js';
-import { BUFFER_OFF, type Gen, NONE, SCALAR, VALUE_OFF } from './gen.js';
+import { BUFFER_OFF, type Gen, NONE, type ProgTypeName, SCALAR, SKBS, VALUE_OFF } from './gen.js';
 import { type Body, bounded, condition } from './scalars.js';
 
 /** Stack of iterators, one a nesting level, and of two dynptrs: below what other statements use. */
@@ -22,6 +22,12 @@ function kcall(g: Gen, name: string): boolean {
   g.afterCall();
   return true;
 }
+
+/** Mostly only where the program type allows it. */
+const allowed = (g: Gen, types: readonly ProgTypeName[]): boolean =>
+  types.includes(g.progType) || g.rng.chance(0.03);
+
+const TASK_TYPES: readonly ProgTypeName[] = ['tracepoint', 'perf_event', 'syscall'];
 
 const knows = (g: Gen, ...names: string[]): boolean =>
   names.every((name) => g.shared.kfunc?.(name) !== undefined);
@@ -92,7 +98,7 @@ function makeDynptr(g: Gen): Dynptr | undefined {
     g.set(0, SCALAR);
     return { off, size, record: false };
   }
-  if (ctx !== undefined && knows(g, from) && rng.chance(0.6)) {
+  if (ctx !== undefined && knows(g, from) && allowed(g, ['xdp', ...SKBS]) && rng.chance(0.6)) {
     if (ctx !== 1) b.copy(1, ctx);
     b.mov(2, 0);
     pointStack(g, 3, off);
@@ -226,6 +232,7 @@ function useReleased(g: Gen, reg: number): void {
 export function socket(g: Gen, body: Body): void {
   const { rng, b } = g;
   const ctx = g.ctx();
+  if (!allowed(g, ['xdp', 'sched_cls', 'cgroup_skb'])) return;
   if (ctx === undefined || g.regs.every((_, i) => i < 6 || g.held.has(i))) return;
   for (const off of [0, 8]) b.storeImm(Size.dw, 10, VALUE_OFF + off, 0);
   if (ctx !== 1) b.copy(1, ctx);
@@ -249,6 +256,7 @@ export function socket(g: Gen, body: Body): void {
 
 export function cpumask(g: Gen, body: Body): void {
   const { rng, b } = g;
+  if (!allowed(g, TASK_TYPES)) return;
   if (!knows(g, 'bpf_cpumask_create', 'bpf_cpumask_release') || g.held.size > 2) return;
   kcall(g, 'bpf_cpumask_create');
   reference(
@@ -267,6 +275,7 @@ export function cpumask(g: Gen, body: Body): void {
 
 export function task(g: Gen, body: Body): void {
   const { rng, b } = g;
+  if (!allowed(g, TASK_TYPES)) return;
   if (!knows(g, 'bpf_task_from_pid', 'bpf_task_release') || g.held.size > 2) return;
   const fields = g.shared.taskFields;
   if (rng.chance(0.5)) b.mov(1, 99_999_999);

@@ -1,7 +1,7 @@
 /** Statements on special fields of map values: spin locks with what they protect, timers with their callbacks. */
 import { type BtfType, encodeBtf } from '../../../src/object/btf/index.js';
 import { JEQ_IMM, LD_IMM64, Size } from './builder.js';
-import { type Gen, KEY_OFF, type MapSpec, NONE, SCALAR, type Sub } from './gen.js';
+import { type Gen, KEY_OFF, type MapSpec, NONE, SCALAR, type Sub, TRACING } from './gen.js';
 import { loadStack, storeStack, useMemory } from './memory.js';
 import { alu, type Body } from './scalars.js';
 
@@ -85,11 +85,16 @@ function value(g: Gen, spec: MapSpec): { reg: number; jump: number } | undefined
   return { reg, jump: b.emit(JEQ_IMM, reg) };
 }
 
+/** Neither what traces nor a socket filter takes locks or has timers: seldom tried. */
+const mayLock = ({ progType, rng }: Gen): boolean =>
+  (!TRACING.includes(progType) && progType !== 'socket_filter') || rng.chance(0.03);
+
 /** What may be done under a lock: no calls. */
 const PLAIN = [alu, useMemory, useMemory, storeStack, loadStack];
 
 export function spinLock(g: Gen, body: Body): void {
   const { rng, b } = g;
+  if (!mayLock(g)) return;
   const found = value(g, LOCKED);
   if (found === undefined) return;
   const { reg, jump } = found;
@@ -121,7 +126,7 @@ export function spinLock(g: Gen, body: Body): void {
 export function timer(g: Gen): void {
   const { rng, b } = g;
   const { subs, hasBtf } = g.shared;
-  if (!hasBtf || subs.length >= 4 || g.depth > 0) return;
+  if (!mayLock(g) || !hasBtf || subs.length >= 4 || g.depth > 0) return;
   const found = value(g, TIMED);
   if (found === undefined) return;
   const { reg, jump } = found;
