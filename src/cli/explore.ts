@@ -87,7 +87,7 @@ export function configure(command: Command): void {
     .option('--replay <file>', 'run this schedule instead of searching')
     .option('--save <file>', 'write the simplest failing schedule')
     .option('--trace <file>', 'write what it does as trace-event JSON')
-    .option('--dot <file>', 'write the order in which it takes locks as Graphviz text')
+    .option('--dot <file>', 'write the order of locks, and who waits for whom, as Graphviz text')
     .option('--json', 'print JSON');
   addTargetOptions(command)
     .addHelpText('after', EXAMPLES)
@@ -216,11 +216,11 @@ function show(
 ): void {
   const scenario = scenarioOf(job);
   if (shown !== undefined && (options.trace !== undefined || options.dot !== undefined)) {
-    const { events, graph } = traceOf(scenario, shown.schedule);
+    const { events, graph, waits } = traceOf(scenario, shown.schedule);
     if (options.trace !== undefined) {
       writeOutput(options.trace, JSON.stringify(traceEventFile(events, `${job.file} ${job.scenario}`)));
     }
-    if (options.dot !== undefined) writeOutput(options.dot, lockOrderDot(graph));
+    if (options.dot !== undefined) writeOutput(options.dot, lockOrderDot(graph, waits));
   }
   const steps = shown === undefined ? [] : storyOf(scenario, shown as Failure);
   if (options.json === true) {

@@ -15,12 +15,16 @@ export interface Strategy {
   learn(outcome: Outcome): void;
 }
 
-/** A stream of numbers from a seed (xorshift32 after a multiplicative mix): `below(n)` gives one of 0 to n-1. */
+/** A stream of numbers from a seed (xorshift32 after murmur3's finaliser): `below(n)` gives one of 0 to n-1. */
 export class Dice {
   private state: number;
 
   constructor(seed: number) {
-    this.state = Math.imul(seed | 0, 0x9e3779b1) ^ 0x6d2b79f5 || 1;
+    // Neighbouring seeds must not give neighbouring streams.
+    let x = (seed | 0) + 0x6d2b79f5;
+    x = Math.imul(x ^ (x >>> 16), 0x85ebca6b);
+    x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
+    this.state = x ^ (x >>> 16) || 1;
   }
 
   below(n: number): number {

@@ -1,5 +1,6 @@
-/** What happens under a schedule, as data to draw: events of the schedule trace, and the order of locks. */
+/** What happens under a schedule, as data to draw: events of the schedule trace, the order of locks, who waits. */
 import type { LockOrderGraph } from '../kernel/locking/lockdep.js';
+import type { WaitEdge } from '../kernel/locking/wait-graph.js';
 import type { TraceEvent } from '../kernel/sched/trace.js';
 import { replaying } from './replay.js';
 import { runOnce } from './run.js';
@@ -9,6 +10,8 @@ import type { Scenario, Schedule } from './types.js';
 export interface Traced {
   readonly events: readonly TraceEvent[];
   readonly graph: LockOrderGraph;
+  /** Who waited for whom at the end. */
+  readonly waits: readonly WaitEdge[];
 }
 
 /** Runs a scenario under a schedule with its trace on. Throws `ExploreError` when the schedule does not fit. */
@@ -22,7 +25,8 @@ export function traceOf(scenario: Scenario<SimWorld>, schedule: Schedule): Trace
       return world;
     },
     dispose(world) {
-      traced = { events: world.sched.trace?.events ?? [], graph: world.kernel.locks.lockdep.graph() };
+      const { lockdep, graph } = world.kernel.locks;
+      traced = { events: world.sched.trace?.events ?? [], graph: lockdep.graph(), waits: graph.snapshot() };
       scenario.dispose?.(world);
     },
   };

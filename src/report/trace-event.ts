@@ -35,13 +35,20 @@ interface Track {
   task: number;
 }
 
+/** A wait for a lock, or a hold. */
+interface Span {
+  readonly id: number;
+  readonly lock: string;
+  readonly cpu: number;
+}
+
 class Writer {
   readonly out: TraceEventJson[] = [];
   private readonly tracks = new Map<number, Track>();
   /** Names of program slices that a task has open while it is off its CPU. */
   private readonly parked = new Map<number, string[]>();
-  /** By lock: who holds it, as the id of the span; and where it was last released. */
-  private readonly spans = new Map<string, number>();
+  /** By lock and holder: the span that is open; and by lock where it was last released. */
+  private readonly spans = new Map<string, Span>();
   private readonly released = new Map<string, KernelEvent>();
   /** By span: whether it is a wait. */
   private readonly waits = new Map<number, boolean>();
@@ -101,8 +108,18 @@ class Writer {
   /** Closes what is still open, so that every slice has an end. */
   finish(last: KernelEvent | undefined): void {
     if (last === undefined) return;
+    // CPUs have their own times: what is open on one ends with the latest of all.
     for (const [cpu, track] of this.tracks) {
       while (track.open.length > 0) this.end({ ...last, cpu }, track);
+    }
+    for (const [key, { id, lock, cpu }] of this.spans) {
+      this.out.push({
+        ...this.at({ ...last, cpu }),
+        cat: 'lock',
+        name: this.spanName(key, lock),
+        ph: 'e',
+        id,
+      });
     }
   }
 
@@ -118,7 +135,7 @@ class Writer {
     const open = this.spans.get(key);
     const base = { ...this.at(event), cat: 'lock' };
     if (open !== undefined) {
-      this.out.push({ ...base, name: this.spanName(key, lock), ph: 'e', id: open });
+      this.out.push({ ...base, name: this.spanName(key, lock), ph: 'e', id: open.id });
       this.spans.delete(key);
     }
     if (phase === 'released') {
@@ -126,7 +143,7 @@ class Writer {
       return;
     }
     const id = ++this.ids;
-    this.spans.set(key, id);
+    this.spans.set(key, { id, lock, cpu: event.cpu });
     this.waits.set(id, phase === 'contended');
     this.out.push({ ...base, name: this.spanName(key, lock), ph: 'b', id, args: { pid } });
     const from = this.released.get(lock);
@@ -137,7 +154,7 @@ class Writer {
   }
 
   private spanName(key: string, lock: string): string {
-    return this.waits.get(this.spans.get(key) ?? 0) === true ? `wait ${lock}` : lock;
+    return this.waits.get(this.spans.get(key)?.id ?? 0) === true ? `wait ${lock}` : lock;
   }
 
   private begin(event: KernelEvent, name: string, cat: string): void {
@@ -164,6 +181,11 @@ export function traceEventFile(events: readonly KernelEvent[], title = 'bpflab')
   const writer = new Writer();
   writer.out.push({ name: 'process_name', ph: 'M', ts: 0, pid: PID, tid: 0, args: { name: title } });
   for (const event of events) writer.add(event);
-  writer.finish(events.at(-1));
-  return { displayTimeUnit: 'ns', traceEvents: writer.out };
+  const end = events.reduce<KernelEvent | undefined>(
+    (latest, event) => (latest === undefined || event.timeNs >= latest.timeNs ? event : latest),
+    undefined,
+  );
+  writer.finish(end);
+  // An arrow is known of only where it ends: by time, what comes later in the list may belong before.
+  return { displayTimeUnit: 'ns', traceEvents: writer.out.toSorted((a, b) => a.ts - b.ts) };
 }

@@ -48,6 +48,7 @@ test('lock waits and holds are spans, with an arrow where one is handed over', (
     'e wait A 1.8',
     'b A 1.8',
     'f hand over A 1.8',
+    'e A 1.8',
   ]);
   expect(shown(traceEvents, 0, 'besf')).toEqual(['b A 1.2', 'e A 1.7', 's hand over A 1.7']);
 });

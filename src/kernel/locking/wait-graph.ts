@@ -23,6 +23,13 @@ export interface Contended {
   blockers(waiter: Agent): Agent[];
 }
 
+/** Who waits for whom, as data: names as `label` gives them. */
+export interface WaitEdge {
+  readonly from: string;
+  readonly to: string;
+  readonly why: string;
+}
+
 /** One step of a circle: who cannot go on, and why. */
 interface Link {
   readonly agent: Agent;
@@ -31,6 +38,8 @@ interface Link {
 
 export class WaitGraph {
   private readonly waits = new Map<Agent, Contended>();
+  /** As it was when a circle was reported; whoever closed it is no longer under way afterwards. */
+  private reported: readonly WaitEdge[] | undefined;
 
   constructor(private readonly sched: Sched) {}
 
@@ -46,6 +55,20 @@ export class WaitGraph {
 
   end(agent: Agent): void {
     this.waits.delete(agent);
+  }
+
+  /** Everybody who waits, and whom that needs; after a deadlock, as it was then: the circle and who hangs on it. */
+  snapshot(): readonly WaitEdge[] {
+    if (this.reported !== undefined) return this.reported;
+    const agents = new Set<Agent>(this.waits.keys());
+    const found: WaitEdge[] = [];
+    for (const agent of agents) {
+      for (const [next, why] of this.edges(agent)) {
+        found.push({ from: this.label(agent), to: this.label(next), why });
+        agents.add(next);
+      }
+    }
+    return found;
   }
 
   /** E.g. `bpflab/1001 on CPU 0`, `nmi perf on CPU 0`. */
@@ -106,6 +129,7 @@ export class WaitGraph {
   }
 
   private report(circle: readonly Link[], lock: Contended): never {
+    this.reported = this.snapshot();
     const { here, console } = this.sched;
     const steps = circle.map(({ agent, why }) => `${this.label(agent)} ${why}`);
     const title = recursionTitle(circle, lock, here);
