@@ -242,8 +242,11 @@ class ProgRun {
     if (kernel.sched.onTouch !== undefined) this.shared = sharedMaps(prog);
     execution.start(prog.program, { fuel: DEFAULT_RUN_FUEL, ...start });
     const steps = execution.drive(kernel.sched.interleaved ? kernel.insnQuantum : undefined);
+    kernel.executor.begun();
     for (;;) {
+      const before = execution.instructions;
       const step = this.step(steps);
+      kernel.executor.executed(execution.instructions - before);
       if (step.done === true) return step.value;
       yield step.value === undefined ? AFTER_INSNS : (step.value as Pause);
     }

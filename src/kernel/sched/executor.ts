@@ -40,6 +40,8 @@ export type Chooser = (choices: readonly Choice[]) => number;
 
 /** Steps that a simulation may take where nothing else is said. */
 const DEFAULT_MAX_STEPS = 10_000_000;
+/** What starting and ending a run takes of them. */
+const INSNS_PER_RUN = 200;
 /** Background timers in a row on each CPU, a second of ticks, after which nothing else is expected to happen. */
 const LONELY_TICKS = 250;
 
@@ -55,6 +57,10 @@ export class Executor implements Driver {
   maxSteps = DEFAULT_MAX_STEPS;
   /** Steps taken so far. */
   steps = 0;
+  /** Instructions that programs may execute in all. */
+  maxInsns = Number.POSITIVE_INFINITY;
+  /** Instructions executed so far. */
+  insns = 0;
   /** By time, the earliest first. */
   private readonly timers: Timer[] = [];
   /** The choice to go on, by CPU. */
@@ -223,6 +229,21 @@ export class Executor implements Driver {
     }
     this.take(choices[choices.length === 1 ? 0 : this.chooser(choices)]!);
     return true;
+  }
+
+  /** A program has executed instructions; throws `SimulationError` past `maxInsns`. */
+  executed(insns: number): void {
+    this.insns += insns;
+    if (this.insns <= this.maxInsns) return;
+    throw new SimulationError(
+      'SIM_INSNS',
+      `the simulation's programs executed more than ${this.maxInsns} instructions`,
+    );
+  }
+
+  /** A program begins to run. */
+  begun(): void {
+    this.executed(INSNS_PER_RUN);
   }
 
   /** What can happen next. */

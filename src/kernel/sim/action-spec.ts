@@ -226,14 +226,17 @@ const READERS: { readonly [K in ActionSpec['kind']]: (item: Reader, context: Con
   setAffinity: (item) => ({
     kind: 'setAffinity',
     task: item.get('task').text(),
-    cpus: item
-      .get('cpus')
-      .items()
-      .map((cpu) => cpu.integer(0, MAX_CPU)),
+    cpus: readCpus(item.get('cpus'), MAX_CPU),
   }),
   spend: (item) => ({ kind: 'spend', ns: item.get('ns').integer(1, MAX_NS) }),
   sleep: (item) => ({ kind: 'sleep', ns: item.get('ns').integer(1, MAX_NS) }),
 };
+
+/** CPUs that a task may use: at least one. */
+export function readCpus(item: Reader, last: number): number[] {
+  const cpus = item.items().map((cpu) => cpu.integer(0, last));
+  return cpus.length > 0 ? cpus : item.fail('VALUE', 'at least one CPU is wanted');
+}
 
 function device(item: Reader): string {
   return item.maybe('device')?.text() ?? DEVICE;

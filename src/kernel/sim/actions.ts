@@ -2,11 +2,11 @@
 import { BpflabError } from '../../errors.js';
 import type { BpfMap } from '../bpf/map.js';
 import type { BpfProg } from '../bpf/prog.js';
-import { ScenarioError } from '../errors.js';
+import { ScenarioError, SimulationError } from '../errors.js';
 import type { PerfEvent, PerfSample } from '../events/perf-event.js';
 import type { ArrivalOptions, Kernel } from '../kernel.js';
 import { bytesOf, type LoadedObject } from '../loaded-object.js';
-import type { PacketResult } from '../net/attach-device.js';
+import { checkFrame, type PacketResult } from '../net/attach-device.js';
 import { setAffinityFlow } from '../sched/affinity.js';
 import type { Flow } from '../sched/flow.js';
 import { waitable } from '../sched/sched.js';
@@ -57,6 +57,9 @@ export class Actions {
   check(action: ActionSpec, path: string): void {
     if (action.kind === 'trigger' || action.kind === 'testRun') this.prog(action.prog, path);
     if (action.kind.startsWith('map')) this.map((action as { map: string }).map, path);
+    if (action.kind === 'packet')
+      for (const [i, { frame }] of action.frames.entries()) frameAt(path, i, frame);
+    if (action.kind === 'transmit') frameAt(path, 0, action.frame);
     if ('during' in action) for (const inner of action.during) this.check(inner, path);
   }
 
@@ -149,9 +152,11 @@ export class Actions {
         yield* setAffinityFlow(sched, this.task(action.task, path), action.cpus);
         return 'moved';
       case 'spend':
+        this.inTime(action.ns);
         sched.charge(action.ns);
         return 'spent';
       case 'sleep':
+        this.inTime(action.ns);
         yield* this.sleepUntil(sched.clock.nanos + action.ns);
         return 'slept';
       case 'packet':
@@ -173,6 +178,12 @@ export class Actions {
     const open = this.kernel.perf.on(cpu, event);
     if (open.length > 0) return open;
     throw new ScenarioError('SCENARIO_NAME', `${path}: no ${event ?? 'perf event'} is open on CPU ${cpu}`);
+  }
+
+  /** Simulated time has an end: up to there, nanoseconds are exact. */
+  private inTime(ns: number): void {
+    if (this.kernel.sched.clock.nanos + ns <= Number.MAX_SAFE_INTEGER) return;
+    throw new SimulationError('SIM_TIME', `the simulation took more than ${Number.MAX_SAFE_INTEGER} ns`);
   }
 
   /** The current task sleeps until a simulated time. */
@@ -227,6 +238,16 @@ export class Actions {
       if (!done && cpu === sched.here.id) yield { kind: 'spin', until: () => done, on: SAMPLE };
     }
     return `${open.length} overflowed`;
+  }
+}
+
+/** Throws `ScenarioError` for what no device takes. */
+function frameAt(path: string, index: number, frame: Uint8Array): void {
+  try {
+    checkFrame(frame);
+  } catch (error) {
+    if (!(error instanceof BpflabError)) throw error;
+    throw new ScenarioError('SCENARIO_VALUE', `${path}: frame ${index}: ${error.detail}`);
   }
 }
 

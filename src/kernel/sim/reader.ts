@@ -40,8 +40,10 @@ export class Reader {
     return Object.keys(this.object()).map((key) => [key, this.get(key)]);
   }
 
-  items(): Reader[] {
+  items(most = Number.POSITIVE_INFINITY): Reader[] {
     if (!Array.isArray(this.value)) this.fail('TYPE', 'a list is wanted');
+    if (this.value.length > most)
+      this.fail('VALUE', `the list has ${this.value.length} members, more than ${most}`);
     return this.value.map((item: unknown, i) => new Reader(item, `${this.path}[${i}]`));
   }
 
@@ -52,7 +54,15 @@ export class Reader {
     this.fail('KEY', `"${unknown}" is not known here; there are: ${[...this.asked].join(', ')}`);
   }
 
+  /** A name, path or the like: something, on one line. */
   text(): string {
+    const text = this.prose();
+    if (text === '') this.fail('VALUE', 'a text that says something is wanted');
+    return /\p{Cc}/u.test(text) ? this.fail('VALUE', 'a text without control characters is wanted') : text;
+  }
+
+  /** Whatever text there is. */
+  prose(): string {
     return typeof this.value === 'string' ? this.value : this.fail('TYPE', 'a text is wanted');
   }
 
@@ -87,7 +97,7 @@ export class Reader {
 
   /** Bytes as hex digits, spaces and colons between them allowed. */
   hex(): Uint8Array {
-    const digits = this.text().replaceAll(/0x|[\s:]/g, '');
+    const digits = this.prose().replaceAll(/0x|[\s:]/g, '');
     if (digits.length % 2 !== 0 || /[^0-9a-f]/i.test(digits))
       this.fail('VALUE', 'pairs of hex digits are wanted');
     return Uint8Array.from({ length: digits.length / 2 }, (_, i) =>

@@ -8,8 +8,9 @@ import { assembleClassic, type SockFilter } from '../../isa/classic/index.js';
 import { ScenarioError } from '../errors.js';
 import { type KernelProfile, kernelProfile, kernelProfileNames } from '../profile.js';
 import type { SchedPolicy, TaskAttr } from '../sched/task.js';
-import { type ActionSpec, readAction } from './action-spec.js';
+import { type ActionSpec, readAction, readCpus } from './action-spec.js';
 import { type ExpectSpec, readExpect } from './expect.js';
+import { knobValues } from './knob-values.js';
 import { Reader } from './reader.js';
 
 export interface TaskSpec {
@@ -77,6 +78,7 @@ const POLICIES: readonly SchedPolicy[] = ['normal', 'fifo', 'rr', 'deadline', 'i
 /** An hour. */
 const MAX_TIME_NS = 3_600_000_000_000;
 const MAX_REPEAT = 1_000_000;
+const MAX_TASKS = 10_000;
 const MAX_SEED = 0xffffffff;
 
 /** Throws `ScenarioError`, which names the place in the data. */
@@ -92,7 +94,7 @@ export function parseScenario(json: string, readFile: ReadFile): Scenario {
   const tasks =
     root
       .maybe('tasks')
-      ?.items()
+      ?.items(MAX_TASKS)
       .map((item) => readTask(item, cpus)) ?? [];
   uniqueNames(root, tasks);
   const scenario: Scenario = {
@@ -129,7 +131,7 @@ export function parseScenario(json: string, readFile: ReadFile): Scenario {
         ?.items()
         .map((item) => readExpect(item, cpus, readData)) ?? [],
   };
-  root.maybe('description')?.text();
+  root.maybe('description')?.prose();
   root.end();
   return scenario;
 }
@@ -143,9 +145,10 @@ function readProfile(root: Reader): KernelProfile {
   const turned: Record<string, unknown> = {};
   for (const [knob, value] of knobs.members()) {
     const known = base[knob as keyof KernelProfile];
-    if (known === undefined || knob === 'name') knobs.fail('KEY', `"${knob}" is no knob of a profile`);
+    if (!Object.hasOwn(base, knob) || knob === 'name') knobs.fail('KEY', `"${knob}" is no knob of a profile`);
+    const values = knobValues(knob);
     if (typeof value.value !== typeof known) value.fail('TYPE', `a ${typeof known} is wanted`);
-    turned[knob] = value.value;
+    turned[knob] = values === undefined ? value.value : value.oneOf(values);
   }
   return kernelProfile(profile, turned);
 }
@@ -168,7 +171,7 @@ function readTask(item: Reader, cpus: number): TaskSpec {
     ...optional('rtPriority', (r) => r.integer(1, 99)),
     ...optional('nice', (r) => r.integer(-20, 19)),
     ...optional('kthread', (r) => r.boolean()),
-    ...optional('affinity', (r) => r.items().map((cpu) => cpu.integer(0, cpus - 1))),
+    ...optional('affinity', (r) => readCpus(r, cpus - 1)),
   };
   const cgroup = item.maybe('cgroup')?.text();
   const seccomp = item.maybe('seccomp')?.items().map(readFilter) ?? [];
@@ -180,7 +183,7 @@ function readTask(item: Reader, cpus: number): TaskSpec {
 function readFilter(item: Reader): readonly SockFilter[] {
   const text = item
     .items()
-    .map((line) => line.text())
+    .map((line) => line.prose())
     .join('\n');
   try {
     return assembleClassic(text);
@@ -191,7 +194,8 @@ function readFilter(item: Reader): readonly SockFilter[] {
 }
 
 function uniqueNames(root: Reader, tasks: readonly TaskSpec[]): void {
-  const twice = tasks.find(({ name }, i) => tasks.findIndex((other) => other.name === name) < i);
+  const names = new Set<string>();
+  const twice = tasks.find(({ name }) => names.size === names.add(name).size);
   if (twice !== undefined) root.get('tasks').fail('NAME', `two tasks are called "${twice.name}"`);
   const pids = tasks.flatMap(({ attr }) => (attr.pid === undefined ? [] : [attr.pid]));
   if (new Set(pids).size < pids.length) root.get('tasks').fail('NAME', 'two tasks have the same pid');

@@ -34,6 +34,8 @@ export interface Simulated {
 const MAX_RESULTS = 100_000;
 /** Types whose programs say of themselves nothing of what they are to be attached to. */
 const ALONE: readonly ProgType[] = [ProgType.xdp, ProgType.sched_cls, ProgType.perf_event];
+/** Instructions that programs may execute in a scenario: some ten seconds of the host's. */
+const MAX_INSNS = 2_000_000_000;
 /** First pid of tasks that have none. */
 const FIRST_PID = 2000;
 
@@ -73,6 +75,7 @@ class Simulation implements Prepared {
   private readonly results: EventResult[] = [];
   private readonly startNs: number;
   private pids = FIRST_PID;
+  private readonly taken: ReadonlySet<number | undefined>;
 
   constructor(
     object: LoadableObject,
@@ -81,9 +84,11 @@ class Simulation implements Prepared {
   ) {
     const { cpus, profile, seed, interleaved, verify } = scenario;
     this.kernel = new Kernel({ cpus, profile, seed, interleaved, verify, ...(btf !== undefined && { btf }) });
+    this.kernel.executor.maxInsns = MAX_INSNS;
     this.loaded = this.kernel.load(object);
     this.actions = new Actions(this.kernel, this.loaded);
     this.startNs = this.kernel.sched.clock.nanos;
+    this.taken = new Set(scenario.tasks.map(({ attr }) => attr.pid));
   }
 
   run(): Simulated {
@@ -111,6 +116,7 @@ class Simulation implements Prepared {
   /** What is there before anything happens: devices, functions, values of maps, what is attached. */
   private prepare(): void {
     const { kernel, scenario, actions } = this;
+    cpusAreThere(scenario);
     for (const name of scenario.functions) kernel.declareFunction(name);
     for (const name of scenario.devices) if (name !== 'lo' && name !== 'eth0') kernel.netDevices.add(name);
     for (const { map: name, entries, path } of scenario.maps) {
@@ -151,18 +157,22 @@ class Simulation implements Prepared {
 
   /** Gives each actor its events. */
   private plan(): void {
-    const actors = new Map<string, EventSpec[]>();
+    const actors = new Map<string | number, EventSpec[]>();
     for (const event of this.scenario.events) {
       if (event.task === undefined && within(event.path, () => this.comesByItself(event))) continue;
-      const key = event.task ?? `cpu${event.cpu ?? 0}`;
-      actors.set(key, [...(actors.get(key) ?? []), event]);
+      // a task may be called as a CPU is
+      const key = event.task === undefined ? (event.cpu ?? 0) : event.task;
+      const events = actors.get(key) ?? [];
+      if (events.push(event) === 1) actors.set(key, events);
     }
-    for (const [name, events] of actors) this.spawn(name, events);
+    for (const [actor, events] of actors) this.spawn(actor, events);
   }
 
-  private spawn(name: string, events: readonly EventSpec[]): void {
+  /** A task of the scenario by its name, or one that stays on a CPU. */
+  private spawn(actor: string | number, events: readonly EventSpec[]): void {
     const { kernel, scenario } = this;
-    const spec = scenario.tasks.find((task) => task.name === name);
+    const spec = scenario.tasks.find((task) => task.name === actor);
+    const name = `${actor}`;
     const pid = spec?.attr.pid ?? this.freePid();
     const own = spec === undefined ? { comm: 'bpflab', affinity: [events[0]!.cpu ?? 0] } : spec.attr;
     const attr = { tgid: pid, uid: 0, gid: 0, comm: name, ...own, pid };
@@ -179,7 +189,7 @@ class Simulation implements Prepared {
   }
 
   private freePid(): number {
-    while (this.scenario.tasks.some(({ attr }) => attr.pid === this.pids)) this.pids++;
+    while (this.taken.has(this.pids)) this.pids++;
     return this.pids++;
   }
 
@@ -256,6 +266,20 @@ class Simulation implements Prepared {
       return error.code === 'SIM_DEADLOCK' ? { deadlock: error.detail } : { stopped: error.detail };
     }
   }
+}
+
+/** A scenario may be run with fewer CPUs than it was written for. Throws `ScenarioError`. */
+function cpusAreThere({ cpus, tasks, events, expect }: Scenario): void {
+  const used = [
+    ...tasks.map(
+      ({ name, attr }) => [`tasks.${name}.affinity`, Math.max(...(attr.affinity ?? [0]))] as const,
+    ),
+    ...events.map(({ path, cpu }) => [`${path}.cpu`, cpu ?? 0] as const),
+    ...expect.map(({ path, want }) => [`${path}.cpu`, (want.kind === 'value' && want.cpu) || 0] as const),
+  ];
+  const [path, cpu] = used.find(([, wanted]) => wanted >= cpus) ?? [];
+  if (path === undefined) return;
+  throw new ScenarioError('SCENARIO_VALUE', `${path}: there is no CPU ${cpu}; the kernel has ${cpus}`);
 }
 
 /** What goes wrong in a place of the scenario is the scenario's fault. */

@@ -6,6 +6,7 @@ import type { ContextField, ContextLayout } from '../../abi/context/layout.js';
 import { offsetOf } from '../../abi/context/layout.js';
 import { PT_REGS } from '../../abi/context/perf-event.js';
 import type { EngineMemory, Region } from '../../vm/index.js';
+import { SyscallError } from '../errors.js';
 import type { ProbeArg } from './probes.js';
 
 /** Registers that carry a function's first arguments, in the x86-64 calling convention. */
@@ -92,11 +93,12 @@ export class ContextMemory {
     for (const [name, value] of Object.entries(registers)) this.put(region, offsetOf(PT_REGS, name), value);
   }
 
-  /** Fields of a structure in the order of its layout; a text field takes the text itself. */
+  /** Fields of a structure in the order of its layout; a text field takes the text itself. Throws `SyscallError` (EINVAL) for a field that it lacks. */
   putFields(region: Region, layout: ContextLayout, values: Readonly<Record<string, ProbeArg>>): void {
     for (const [name, value] of Object.entries(values)) {
       const field = layout.fields.find((known) => known.name === name);
-      if (field !== undefined) this.putField(region, field, value);
+      if (field === undefined) throw SyscallError.of('EINVAL', `the context has no field ${name}`);
+      this.putField(region, field, value);
     }
   }
 

@@ -29,6 +29,37 @@ describe('parseScenario', () => {
     ],
     ['an unknown knob', '{"events":[],"knobs":{"x":1}}', 'SCENARIO_KEY', /^knobs: "x" is no knob/],
     ['a knob of another type', '{"events":[],"knobs":{"rt":"yes"}}', 'SCENARIO_TYPE', /^knobs.rt: a boolean/],
+    [
+      'a knob turned where it cannot be',
+      '{"events":[],"knobs":{"uprobePreempt":"x"}}',
+      'SCENARIO_VALUE',
+      /^knobs.uprobePreempt: "x" is none of: preempt, none, sleepable/,
+    ],
+    ['an inherited knob', '{"events":[],"knobs":{"toString":1}}', 'SCENARIO_KEY', /"toString" is no knob/],
+    [
+      'a name of two lines',
+      '{"events":[],"tasks":[{"name":"a\\nb"}]}',
+      'SCENARIO_VALUE',
+      /^tasks\[0\].name: .*control/,
+    ],
+    [
+      'no name',
+      '{"events":[],"tasks":[{"name":""}]}',
+      'SCENARIO_VALUE',
+      /^tasks\[0\].name: .*says something/,
+    ],
+    [
+      'a mask of no CPU',
+      '{"events":[],"tasks":[{"name":"a","affinity":[]}]}',
+      'SCENARIO_VALUE',
+      /^tasks\[0\].affinity: at least one CPU/,
+    ],
+    [
+      'too many tasks',
+      JSON.stringify({ events: [], tasks: Array(10_001).fill({ name: 'a' }) }),
+      'SCENARIO_VALUE',
+      /^tasks: the list has 10001 members/,
+    ],
     ['an odd seed', '{"events":[],"seed":0}', 'SCENARIO_VALUE', /^seed: 0 is not within/],
     [
       'no action',

@@ -4,7 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import { ScenarioError } from '../../../src/kernel/errors.js';
 import { failed, type SimResult } from '../../../src/kernel/sim/result.js';
 import { parseScenario } from '../../../src/kernel/sim/scenario.js';
-import { type Simulated, simulate } from '../../../src/kernel/sim/simulate.js';
+import { prepare, type Simulated, simulate } from '../../../src/kernel/sim/simulate.js';
 import { loadTargetBtf } from '../../../src/object/btf/target.js';
 import { openObject, relocateObject } from '../../../src/object/index.js';
 import type { LoadableObject } from '../../../src/object/types.js';
@@ -228,5 +228,76 @@ describe('names that the object lacks', () => {
     const run = () => simulated('xdp_counter', scenario);
     expect(run).toThrow(ScenarioError);
     expect(run).toThrow(expect.objectContaining({ detail: expect.stringMatching(message) }));
+  });
+});
+
+describe('scenarios that cannot be as they are', () => {
+  const frame = 'ff'.repeat(60);
+  const endless = { prog: 'count_packets', data: frame, repeat: 1_000_000 };
+
+  test.each<[string, object, RegExp]>([
+    [
+      'a frame that no device takes',
+      { events: [{ packet: { hex: '' } }] },
+      /^events\[0\]: frame 0: a packet has 14 to/,
+    ],
+    ['one that is sent', { events: [{ transmit: { hex: '00' } }] }, /^events\[0\]: frame 0: a packet has/],
+    [
+      'one inside',
+      { events: [{ call: { function: 'f', during: [{ packet: { hex: '00' } }] } }] },
+      /during|frame 0/,
+    ],
+    [
+      'an unknown field',
+      { events: [{ trigger: { prog: 'sample', fields: { x: 1 } } }] },
+      /^events\[0\]: .*no field x/,
+    ],
+  ])('%s', (_, scenario, message) => {
+    expect(() => simulated('rt_maps', scenario)).toThrow(message);
+  });
+
+  test.each<[string, object, string]>([
+    [
+      'an event',
+      { events: [{ cpu: 3, spend: { ns: 1 } }] },
+      'events[0].cpu: there is no CPU 3; the kernel has 1',
+    ],
+    [
+      'a task',
+      { tasks: [{ name: 'a', affinity: [0, 2] }], events: [] },
+      'tasks.a.affinity: there is no CPU 2',
+    ],
+    [
+      'an expectation',
+      { events: [], expect: [{ map: 'updates', key: 0, value: 0, cpu: 1 }] },
+      'expect[0].cpu',
+    ],
+  ])('fewer CPUs than %s wants', (_, scenario, message) => {
+    const written = parseScenario(JSON.stringify(scenario), readFile);
+    expect(() => simulate(objectOf('rt_maps'), { ...written, cpus: 1 }, { btf })).toThrow(message);
+  });
+
+  test('a task that is called as others call a CPU', () => {
+    const tasks = [{ name: 'cpu0', comm: 'mine', affinity: [1] }];
+    const events = [
+      { cpu: 0, spend: { ns: 5 } },
+      { task: 'cpu0', spend: { ns: 5 } },
+    ];
+    const { result } = simulated('rt_maps', { tasks, events });
+    expect(result.events.map(({ cpu, comm }) => `${cpu} ${comm}`).sort()).toEqual(['0 bpflab', '1 mine']);
+  });
+
+  test('what would take for ever is stopped', () => {
+    const scenario = parseScenario(JSON.stringify({ events: [{ testRun: endless }] }), readFile);
+    const prepared = prepare(objectOf('rt_maps'), scenario, { btf });
+    prepared.kernel.executor.maxInsns = 1_000_000;
+    expect(() => prepared.kernel.executor.settle()).toThrow(expect.objectContaining({ code: 'SIM_INSNS' }));
+  });
+
+  test('simulated time has an end', () => {
+    const { result } = simulated('rt_maps', {
+      events: [{ spend: { ns: 3_600_000_000_000 }, repeat: 10_000 }],
+    });
+    expect(result.stopped).toMatch(/^the simulation took more than 9007199254740991 ns/);
   });
 });
