@@ -21,7 +21,7 @@ type Row = readonly [
     stack?: string,
   ],
   funcs: readonly number[],
-  maps?: readonly object[],
+  maps: readonly object[],
 ];
 
 const INT: BtfType = {
@@ -59,6 +59,7 @@ const ROWS: readonly Row[] = [
     `r9 = *(u32 *)(r1 + 0); r1 = r9; r2 = 0; call f; ${address(4)}; exit; f: call 14; exit; exit`,
     [14, 'verifier bug: No program to jit at insn 9 (subprog < 0)', 8, 1, 1],
     [0, 7, 9],
+    [],
   ],
   [
     'the last functions are dead, one for a branch that is never taken',
@@ -66,6 +67,7 @@ const ROWS: readonly Row[] = [
     `r8 = 0; ${address(9)}; call f; r3 = r8; if w3 s>= w0 goto +1; exit; call g; exit; f: r0 = 1; exit; exit; g: exit`,
     [14, 'verifier bug: No program to jit at insn 8 (subprog < 0)', 8, 0, 0],
     [0, 9, 11, 12],
+    [],
   ],
   [
     'packet pointers at the end prune only their like',
@@ -75,12 +77,14 @@ const ROWS: readonly Row[] = [
       'r1 = *(u64 *)(r10 - 56); exit; f: *(u8 *)(r10 - 6) = r2; if w1 <= 0 goto +1; r0 = 0; exit',
     [0, '', 41, 4, 4],
     [],
+    [],
   ],
   [
     'a may_goto before a jump that goes away stays',
     'xdp',
     'r6 = r1; w9 = 0; may_goto +2; if r9 <= 0 goto +1; r8 = *(u16 *)(r10 - 208); r4 = *(u32 *)(r6 + 12); r0 = r4; exit',
     [0, '', 10, 1, 1, '16'],
+    [],
     [],
   ],
   [
@@ -89,12 +93,14 @@ const ROWS: readonly Row[] = [
     `${'may_goto +0; '.repeat(8200)}r0 = 0; exit`,
     [12, 'The sequence of 8193 jumps is too complex.', 8193, 8193, 8193],
     [],
+    [],
   ],
   [
     'too many jumps at a comparison',
     'socket_filter',
     `r0 = *(u32 *)(r1 + 0); ${Array.from({ length: 8200 }, (_, i) => `if r0 == ${i} goto +0; `).join('')}r0 = 0; exit`,
     [14, 'The sequence of 8193 jumps is too complex.', 8194, 1024, 1024],
+    [],
     [],
   ],
   [
@@ -123,7 +129,7 @@ describe('found by random programs', () => {
     const request = {
       prog_type: type,
       insns,
-      maps: maps ?? [],
+      maps,
       ...(funcs.length > 0 && { btf: hex(BTF), func_info: hex(new Uint8Array(info.buffer)) }),
     };
     expect(verify(requestFromJson(request, () => Btf.parse(BTF)))).toMatchObject({
