@@ -22,7 +22,7 @@ import { UsageError } from './errors.js';
 import { readInput, writeOutput } from './files.js';
 import { stderr, stdout } from './output.js';
 import { chooseTypes, isEmbedded, targetFor } from './target.js';
-import type { VerifyOptions } from './verify-options.js';
+import { loaderOf, type VerifyOptions } from './verify-options.js';
 import { version } from './version.js';
 
 const ALL_ACCEPTED = 0;
@@ -130,7 +130,13 @@ class Session {
     try {
       requireProgramType(program, object.file);
       const logLevel = this.#options.logLevel ?? QUIET_LOG;
-      this.#judge(object, program, requestOf(object, program, { logLevel, policy: this.#policy() }));
+      const capabilities = loaderOf(this.#options);
+      const options = {
+        logLevel,
+        policy: this.#policy(),
+        ...(capabilities !== undefined && { capabilities }),
+      };
+      this.#judge(object, program, requestOf(object, program, options));
     } catch (error) {
       if (!(error instanceof BpflabError)) throw error;
       this.#add({ report: errorReport(object.file, program, this.#profile, error.message), text: '' });

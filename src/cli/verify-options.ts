@@ -1,6 +1,7 @@
 /** The options of `bpflab verify`: how their values are read, and which of them go together. */
 import { InvalidArgumentError } from 'commander';
 import { BpflabError } from '../errors.js';
+import { CAPABILITY_NAMES, capabilitiesByName } from '../verifier/capabilities.js';
 import {
   DEFAULT_PROFILE,
   profileByName,
@@ -8,6 +9,7 @@ import {
   type VerifierProfile,
   withPreemptRt,
 } from '../verifier/profile.js';
+import type { VerifyCapabilities } from '../verifier/types.js';
 import { UsageError } from './errors.js';
 import type { TargetOptions } from './target.js';
 
@@ -28,12 +30,25 @@ export interface VerifyOptions extends TargetOptions {
   readonly shard?: Shard;
   readonly raw?: string;
   readonly btfDir?: string;
+  readonly unpriv?: boolean;
+  readonly caps?: VerifyCapabilities;
 }
 
 const MAX_LOG_LEVEL = 7;
 
 /** What recorded requests have a use for. */
-const RAW_OPTIONS: readonly string[] = ['raw', 'kernel', 'rt', 'btf', 'btfDir', 'json', 'shard', 'logLevel'];
+const RAW_OPTIONS: readonly string[] = [
+  'raw',
+  'kernel',
+  'rt',
+  'btf',
+  'btfDir',
+  'json',
+  'shard',
+  'logLevel',
+  'unpriv',
+  'caps',
+];
 
 export function kernelProfile(name: string): VerifierProfile {
   try {
@@ -63,11 +78,29 @@ export function shard(text: string): Shard {
   return { index: index - 1, count };
 }
 
+/** Capabilities by name, commas between them; with `CAP_` or without, in any case. */
+export function capabilityList(text: string): VerifyCapabilities {
+  const names = text.split(',').map((name) => name.trim().toLowerCase().replace(/^cap_/, ''));
+  const found = capabilitiesByName(names);
+  if (found === undefined) {
+    throw new InvalidArgumentError(`capabilities are ${CAPABILITY_NAMES.join(', ')}, with commas between.`);
+  }
+  return found;
+}
+
+/** What the loader may do; undefined: everything. */
+export function loaderOf({ unpriv, caps }: VerifyOptions): VerifyCapabilities | undefined {
+  return unpriv === true ? {} : caps;
+}
+
 const flag = (name: string): string =>
   `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
 /** Throws `UsageError` for files and options that do not go together. */
 export function checkTogether(files: readonly string[], options: VerifyOptions): void {
+  if (options.unpriv === true && options.caps !== undefined) {
+    throw new UsageError('USAGE_INPUT', '--unpriv and --caps exclude each other');
+  }
   if (options.raw !== undefined) {
     if (files.length > 0) throw new UsageError('USAGE_RAW', 'object files and --raw exclude each other');
     const other = Object.keys(options).find((name) => !RAW_OPTIONS.includes(name));

@@ -7,12 +7,18 @@ import { join } from 'node:path';
 import { BpflabError } from '../errors.js';
 import type { Btf } from '../object/btf/btf.js';
 import { btfFromBytes } from '../object/btf/target.js';
-import { requestFromJson, type VerifierProfile, type VerifyRequest, verifyFor } from '../verifier/index.js';
+import {
+  requestFromJson,
+  type VerifierProfile,
+  type VerifyCapabilities,
+  type VerifyRequest,
+  verifyFor,
+} from '../verifier/index.js';
 import { CliIoError } from './errors.js';
 import { ioError, readInput } from './files.js';
 import { stdout } from './output.js';
 import { chooseTypes, isEmbedded } from './target.js';
-import type { VerifyOptions } from './verify-options.js';
+import { loaderOf, type VerifyOptions } from './verify-options.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -60,6 +66,7 @@ interface Context {
   readonly blobs: BlobStore;
   readonly vmlinux: Btf | undefined;
   readonly logLevel: number | undefined;
+  readonly capabilities: VerifyCapabilities | undefined;
 }
 
 export async function verifyRaw(
@@ -75,6 +82,7 @@ export async function verifyRaw(
     blobs: new BlobStore(options.btfDir),
     vmlinux: options.btf === undefined ? undefined : chooseTypes(options.btf),
     logLevel: options.logLevel,
+    capabilities: loaderOf(options),
   };
   const { shard } = options;
   let met = 0;
@@ -132,10 +140,18 @@ const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** A row of a corpus of objects holds its request as `load`. */
-function requestFrom(json: unknown, row: Json, { blobs, vmlinux, logLevel }: Context): VerifyRequest {
+function requestFrom(
+  json: unknown,
+  row: Json,
+  { blobs, vmlinux, logLevel, capabilities }: Context,
+): VerifyRequest {
   const policy = vmlinux === undefined ? undefined : { vmlinux, vmlinuxPartial: isEmbedded(vmlinux) };
   const request = requestFromJson(isObject(row.load) ? row.load : json, (hash) => blobs.find(hash), policy);
-  return logLevel === undefined ? request : { ...request, logLevel };
+  return {
+    ...request,
+    ...(logLevel !== undefined && { logLevel }),
+    ...(capabilities !== undefined && { capabilities }),
+  };
 }
 
 function judge(request: VerifyRequest, { profile }: Context): Json & { readonly verdict: string } {

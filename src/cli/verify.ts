@@ -6,6 +6,7 @@ import { UsageError } from './errors.js';
 import { stderr } from './output.js';
 import { addTargetOptions } from './target.js';
 import {
+  capabilityList,
   checkTogether,
   kernelProfile,
   logLevel,
@@ -21,6 +22,7 @@ Examples:
   bpflab verify *.o --kernel 5.15 --json        one JSON object a program; "unknown" is an honest answer
   bpflab verify prog.o --explain                why, how it came to that, and what usually mends it
   bpflab verify prog.o --log-level 2            the whole log, in the kernel's form
+  bpflab verify prog.o --unpriv                 for a user without capabilities; --caps bpf,net_admin for some
   bpflab verify *.o --sarif verdicts.sarif      for code review tools
   bpflab verify --raw requests.jsonl --btf-dir blobs    recorded load requests, for Linux 6.18 by default
 
@@ -45,6 +47,12 @@ export function configure(command: Command): void {
     .option('--json', 'print a JSON object a line, one a program')
     .option('--sarif <file>', 'write the verdicts as SARIF 2.1.0')
     .option('--shard <i/n>', 'only the I-th of N parts of all programs (or requests)', shard)
+    .option('--unpriv', 'the loader has no capabilities (and kernel.unprivileged_bpf_disabled is 0)')
+    .option(
+      '--caps <list>',
+      'capabilities of the loader: bpf, perfmon, net_admin, sys_admin (default: all)',
+      capabilityList,
+    )
     .option('--raw <file>', 'judge recorded load requests, one JSON object a line; "-" is standard input')
     .option('--btf-dir <dir>', 'with --raw: folder of the BTF blobs that requests name by hash');
   addTargetOptions(command)

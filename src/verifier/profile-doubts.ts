@@ -35,6 +35,8 @@ const LASTING_RULES: readonly RegExp[] = [
   /^invalid shift \d+$/,
   /^combined stack size of \d+ calls is \d+\. Too large$/,
   /^At program exit the register R0 has value no value/,
+  // only profiles that have the ban ask
+  /^bpf_timer cannot be used for PREEMPT_RT/,
 ];
 
 /** True for the message of a rule that no release since 4.19 was without. */

@@ -268,7 +268,19 @@ describe('verdicts of older releases', () => {
   });
 
   test('unsupported stays unsupported', () => {
-    const request = plain('r0 = 0\nexit', { privileged: false });
-    expect(judge('5.15', request).verdict).toBe('unsupported');
+    const request = plain('call f\nexit\nf:\nr0 = 0\nexit');
+    const call = { ...request.insns[0]!, src: 2, imm: 1 };
+    const kfunc = { ...request, insns: [call, request.insns[1]!] };
+    expect(judge('6.18', kfunc).verdict).toBe('unsupported');
+    expect(judge('5.15', kfunc).verdict).toBe('unsupported');
+  });
+
+  test('who lacks capabilities is answered for 6.18 only', () => {
+    const harmless = plain('r0 = 0\nexit', { privileged: false, progType: ProgType.socket_filter });
+    expect(judge('6.18', harmless).verdict).toBe('accept');
+    expect(judge('5.15', harmless)).toMatchObject({
+      verdict: 'unknown',
+      message: expect.stringContaining('lacks capabilities'),
+    });
   });
 });

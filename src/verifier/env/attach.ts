@@ -113,15 +113,23 @@ const PROG_FLAGS = 0xff;
 const LOG_LEVELS = 0xf;
 
 const silent = (errno: number): Refusal => ({ errno, message: '' });
+/** The first capability that a program type takes and its loader lacks. */
+export function missingCapability(
+  progType: number,
+  { bpf, perfmon, netAdmin }: Capabilities,
+): 'CAP_BPF' | 'CAP_NET_ADMIN' | 'CAP_PERFMON' | undefined {
+  if (!UNPRIVILEGED.has(progType) && !bpf) return 'CAP_BPF';
+  if (NET_ADMIN.has(progType) && !netAdmin) return 'CAP_NET_ADMIN';
+  return PERFMON.has(progType) && !perfmon ? 'CAP_PERFMON' : undefined;
+}
+
 /** Why `bpf()` refuses a load before the verifier starts: an errno and no line. Undefined: it starts. */
 export function loadProblem(facts: LoadFacts): Refusal | undefined {
   const { progType, attachBtfId, insnCount, capabilities, progFlags = 0, logLevel = 0 } = facts;
   if ((progFlags & ~PROG_FLAGS) !== 0 || (logLevel & ~LOG_LEVELS) !== 0) return silent(Errno.EINVAL);
   if (insnCount === 0 || insnCount > (capabilities.bpf ? MAX_INSNS : MAX_INSNS_UNPRIVILEGED))
     return silent(Errno.E2BIG);
-  if (!UNPRIVILEGED.has(progType) && !capabilities.bpf) return silent(Errno.EPERM);
-  if (NET_ADMIN.has(progType) && !capabilities.netAdmin) return silent(Errno.EPERM);
-  if (PERFMON.has(progType) && !capabilities.perfmon) return silent(Errno.EPERM);
+  if (missingCapability(progType, capabilities) !== undefined) return silent(Errno.EPERM);
   if (attachBtfId !== 0 && !BTF_TARGETS.has(progType)) return silent(Errno.EINVAL);
   const wanted = ATTACH_TYPES.get(progType);
   if (wanted !== undefined && !wanted.has(fixupAttachType(progType, facts.expectedAttachType)))

@@ -10,6 +10,7 @@ export {
   loadProblem,
   MAX_INSNS,
   MAX_INSNS_UNPRIVILEGED,
+  missingCapability,
   sleepableProblem,
 } from './attach.js';
 export { type CtxField, ctxAccess, ctxRefusal, sockAccess } from './context.js';

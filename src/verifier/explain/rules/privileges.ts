@@ -1,4 +1,8 @@
 /** Rules that only bind who loads without CAP_PERFMON or without CAP_BPF: pointers that have to be masked, features withheld. */
+import { progTypeName } from '../../../abi/prog-types.js';
+import { capabilitiesOf } from '../../capabilities.js';
+import { missingCapability } from '../../env/index.js';
+import type { Finding } from '../finding.js';
 import type { Rule } from '../types.js';
 
 const MASKED =
@@ -8,7 +12,32 @@ const CHECK_OFFSET =
 const LOAD_WITH = 'Load the program with CAP_BPF and CAP_PERFMON, or as root.';
 const nothing = (): [] => [];
 
+const EPERM = 1;
+const E2BIG = 7;
+
+/** Why a load ended without a word. */
+function silentReason({ request, result }: Finding): string {
+  const { progType, insns } = request;
+  const missing = missingCapability(progType, capabilitiesOf(request));
+  const type = progTypeName(progType);
+  if (result.errno === EPERM && missing !== undefined) return `${type} programs take ${missing}.`;
+  if (result.errno === E2BIG) return `The program has ${insns.length} instructions.`;
+  return `The load ends with errno ${result.errno}; the program type is ${type}, its attach type ${request.expectedAttachType ?? 0}.`;
+}
+
 export const PRIVILEGE_RULES: readonly Rule[] = [
+  {
+    id: 'refused-silently',
+    title: 'Refused without a word',
+    pattern: /^$/,
+    text: 'Some things are asked before the log begins: whether the loader has the capabilities that the program type takes, whether program type, attach type and flags go together, and whether the program has between one and a million instructions (4,096 without CAP_BPF).',
+    what: silentReason,
+    mend: [
+      'Load it with the capabilities of its type: CAP_BPF, and CAP_PERFMON for tracing or CAP_NET_ADMIN for networking.',
+      'Check program type, attach type, flags and size.',
+    ],
+    follow: nothing,
+  },
   {
     id: 'masked-sign',
     title: 'Offset of either sign without CAP_PERFMON',

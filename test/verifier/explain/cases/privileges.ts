@@ -22,6 +22,16 @@ const OUT = `
 
 export const PRIVILEGES: readonly Case[] = [
   {
+    name: 'a tracing program without CAP_PERFMON',
+    rule: 'refused-silently',
+    message: '',
+    type: 2,
+    extra: BPF,
+    program: `
+      r0 = 0
+      exit`,
+  },
+  {
     name: 'address returned',
     rule: 'pointer-leak',
     message: 'R0 leaks addr as return value',
