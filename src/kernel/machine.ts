@@ -127,6 +127,7 @@ export class Machine implements MapHost {
   private readonly hashSeeds: Prandom;
   /** By number; no map has number 0. */
   private readonly maps: (BpfMap | undefined)[] = [undefined];
+  /** Two words: the current CPU's number, and how many probes there are (`TableElements.state`). */
   private readonly cpuSlot: Region;
   /** `bpf_get_current_pid_tgid` and `bpf_get_current_uid_gid` of the current task, 8 bytes each. */
   private readonly taskSlot: Region;
@@ -161,6 +162,9 @@ export class Machine implements MapHost {
       interleaved: options.interleaved ?? false,
       onSwitch: (cpu) => this.show(cpu),
     });
+    this.sched.probes.onCount = (armed) => {
+      this.memory.i32[(this.cpuSlot.address32 >> 2) + 1] = armed;
+    };
     this.executor = new Executor(this.sched);
     this.locks = new Locks(
       this.sched,

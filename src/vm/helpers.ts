@@ -37,8 +37,9 @@ export type HelperDef =
       readonly badFlags: RegValue;
     }
   /**
-   * Look-up by index: where r1 points to a descriptor (`EngineMemory.describe`) and r2 to a readable 32-bit
-   * index, r0 = the element's address or 0, without leaving the core. Anything else is `run`'s, as if it were plain.
+   * Look-up by index or key: where r1 points to a descriptor (`EngineMemory.describe`, `describeTable`) and r2 to a
+   * readable 32-bit index, or key, r0 = the element's address or 0, without leaving the core. Anything else is `run`'s, as
+   * if it were plain.
    */
   | {
       readonly kind: 'indexed';

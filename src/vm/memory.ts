@@ -11,6 +11,7 @@ import {
   SHADOW_NONE,
   SHADOW_READ,
   SHADOW_READ_ALL,
+  SHADOW_TABLE,
   SHADOW_WRITE,
   WINDOW_HIGH,
   WINDOW_LENGTH,
@@ -19,7 +20,7 @@ import {
 } from './core/layout.js';
 import { SHADOW_BASE } from './core.wasm.js';
 import { VmMemoryError } from './errors.js';
-import type { Access, IndexedElements, Region } from './types.js';
+import type { Access, IndexedElements, Region, TableElements } from './types.js';
 import { Memory, type WasmMemory } from './webassembly.js';
 
 const PAGE = 65536;
@@ -194,10 +195,15 @@ export class EngineMemory {
    */
   describe(offset: number, elements: IndexedElements): void {
     const { count, stride, base, copyWord = 0, copyStride = 0 } = elements;
-    const { i32 } = this;
-    const words = [count, stride, base, copyWord, copyStride];
-    for (let i = 0; i < words.length; i++) i32[(offset >> 2) + i] = words[i]!;
+    this.i32.set([count, stride, base, copyWord, copyStride], offset >> 2);
     this.u8[SHADOW_BASE + (offset >>> 3)] = SHADOW_DESCRIPTOR;
+  }
+
+  /** The same with `TABLE_SIZE` bytes for a hash table. */
+  describeTable(offset: number, table: TableElements): void {
+    const { mask, keyWords, seed, buckets, nodes, valueOffset, state, copyStride } = table;
+    this.i32.set([mask, keyWords, seed, buckets, nodes, valueOffset, state, copyStride], offset >> 2);
+    this.u8[SHADOW_BASE + (offset >>> 3)] = SHADOW_TABLE;
   }
 
   /** Memory offset of a virtual address, or −1 when `size` bytes from there do not lie in the window. */

@@ -33,6 +33,24 @@ export interface IndexedElements {
   readonly copyStride?: number;
 }
 
+/** A hash table whose keys are whole 32-bit words, hashed by the kernel's `jhash2`. Offsets are memory offsets, sizes bytes. */
+export interface TableElements {
+  /** Number of buckets less one; it is a power of two. */
+  readonly mask: number;
+  readonly keyWords: number;
+  readonly seed: number;
+  /** Offset of the buckets: a 32-bit word each, the number of its first element, 0 for none. */
+  readonly buckets: number;
+  /** Offset of the elements' nodes, by number: words for the next in the bucket, the hash, the offset of the key. */
+  readonly nodes: number;
+  /** From an element's key to its value. */
+  readonly valueOffset: number;
+  /** Offset of two words: which copy of the value is meant, and whether the helper is to be asked instead. */
+  readonly state: number;
+  /** From one copy of a value to the next; 0 where there is one. */
+  readonly copyStride: number;
+}
+
 export type FaultKind =
   | 'bad-access' // outside the window, or memory that the program may not touch
   | 'bad-instruction' // ran off the end of a function

@@ -21,8 +21,14 @@ import {
 } from './map.js';
 
 const MAX_BUCKETS = 2 ** 31;
-/** Elements that the link tables have room for at first; they double as needed. */
-const INITIAL_LINKS = 256;
+/** Elements that there is room for at first; it doubles as needed. */
+const INITIAL_NODES = 256;
+/** Words of an element's node: the next in its bucket, its key's hash, where its key lies. The engine's core reads them, too. */
+const NODE = 3;
+const NODE_HASH = 1;
+const NODE_KEY = 2;
+/** Types whose look-ups are nothing but finding the element. */
+const PLAIN_TYPES: readonly MapType[] = [MapType.hash, MapType.percpu_hash];
 
 /** What tables of other map types decide without flags. */
 export interface TableOptions {
@@ -37,13 +43,17 @@ export abstract class HashTable extends BpfMap {
   protected readonly inPlace: boolean;
   protected readonly valuePerCpu: boolean;
   protected readonly stride: number;
-  private readonly buckets: Int32Array;
   private readonly mask: number;
   private readonly seed: number;
-  /** By element number: the next in the bucket, the key's hash. */
-  private links = new Int32Array(INITIAL_LINKS);
-  private hashes = new Int32Array(INITIAL_LINKS);
   private readonly keyWords: number;
+  /** The first element of each bucket by number, 0 for none; and nodes by element number. */
+  private readonly bucketRegion: Region;
+  private nodeRegion: Region;
+  /** Where they begin, in words of memory. */
+  private readonly buckets: number;
+  private nodes: number;
+  /** Elements that there are nodes for. */
+  private capacity: number;
   /** Elements in the table. */
   private count = 0;
   /** An aligned copy of a key that is not. */
@@ -60,12 +70,32 @@ export abstract class HashTable extends BpfMap {
     this.stride = roundUp8(this.valueSize);
     this.keyWords = this.keySize % 4 === 0 ? this.keySize / 4 : 0;
     this.mask = buckets - 1;
-    this.buckets = new Int32Array(buckets);
     const zeroSeed = options.zeroSeed ?? (this.mapFlags & MapFlag.BPF_F_ZERO_SEED) !== 0;
     this.seed = zeroSeed ? 0 : host.nextHashSeed();
     const valueBytes = this.valuePerCpu ? this.stride * host.cpus : this.stride;
     this.pool = new ElemPool(this.memory, this.keySize, valueBytes, this.access);
     this.scratch = this.memory.alloc(this.keySize, 'none');
+    this.bucketRegion = this.memory.alloc(4 * buckets, 'none');
+    this.buckets = this.bucketRegion.address32 >> 2;
+    this.capacity = Math.min(INITIAL_NODES, this.maxEntries + 1);
+    this.nodeRegion = this.memory.alloc(4 * NODE * this.capacity, 'none');
+    this.nodes = this.nodeRegion.address32 >> 2;
+    this.describe();
+  }
+
+  /** Lets the engine's core look elements up by itself. */
+  private describe(): void {
+    if (this.keyWords === 0 || !PLAIN_TYPES.includes(this.type)) return;
+    this.memory.describeTable(this.header.address32, {
+      mask: this.mask,
+      keyWords: this.keyWords,
+      seed: this.seed,
+      buckets: this.bucketRegion.address32,
+      nodes: this.nodeRegion.address32,
+      valueOffset: this.pool.valueOffset,
+      state: this.host.cpuOffset,
+      copyStride: this.valuePerCpu ? this.stride : 0,
+    });
   }
 
   override get perCpu(): boolean {
@@ -85,7 +115,7 @@ export abstract class HashTable extends BpfMap {
   /** Elements of a bucket, the newest first. */
   bucketElems(bucket: number): number[] {
     const elems: number[] = [];
-    for (let elem = this.buckets[bucket]!; elem !== 0; elem = this.links[elem]!) elems.push(elem);
+    for (let elem = this.first(bucket); elem !== 0; elem = this.next(elem)) elems.push(elem);
     return elems;
   }
 
@@ -100,13 +130,13 @@ export abstract class HashTable extends BpfMap {
     if (key !== 0) {
       const elem = this.find(key);
       if (elem !== 0) {
-        const following = this.links[elem]!;
+        const following = this.next(elem);
         if (following !== 0) return this.copyKey(following, next);
-        bucket = (this.hashes[elem]! & this.mask) + 1;
+        bucket = (this.hashAt(elem) & this.mask) + 1;
       }
     }
     for (; bucket <= this.mask; bucket++) {
-      const elem = this.buckets[bucket]!;
+      const elem = this.first(bucket);
       if (elem !== 0) return this.copyKey(elem, next);
     }
     return -Errno.ENOENT;
@@ -115,8 +145,8 @@ export abstract class HashTable extends BpfMap {
   override walk(visit: ElemVisitor): number {
     let visited = 0;
     for (let bucket = 0; bucket <= this.mask; bucket++) {
-      for (let elem = this.buckets[bucket]!; elem !== 0; ) {
-        const following = this.links[elem]!;
+      for (let elem = this.first(bucket); elem !== 0; ) {
+        const following = this.next(elem);
         visited++;
         const value = this.pool.valueAt(elem) + (this.valuePerCpu ? this.host.cpu * this.stride : 0);
         if (visit(this.pool.keyAt(elem), value)) return visited;
@@ -128,7 +158,7 @@ export abstract class HashTable extends BpfMap {
 
   override release(): void {
     this.pool.release();
-    this.memory.free(this.scratch);
+    for (const region of [this.scratch, this.bucketRegion, this.nodeRegion]) this.memory.free(region);
     super.release();
   }
 
@@ -149,14 +179,34 @@ export abstract class HashTable extends BpfMap {
     else this.copyValue(this.pool.valueAt(old), value);
   }
 
-  /** Makes room for an element in memory and in the link tables. */
+  /** Makes room for an element, and for its node. */
   protected reach(elem: number): number {
+    if (elem >= this.capacity) this.growNodes(elem);
+    const at = this.nodes + NODE * elem + NODE_KEY;
+    if (this.memory.i32[at] !== 0) return elem;
     this.pool.reach(elem);
-    if (elem >= this.links.length) {
-      this.links = grown(this.links, elem);
-      this.hashes = grown(this.hashes, elem);
-    }
+    this.memory.i32[at] = this.pool.keyAt(elem);
     return elem;
+  }
+
+  private growNodes(elem: number): void {
+    const old = this.nodeRegion;
+    this.capacity = Math.max(2 * this.capacity, elem + 1);
+    this.nodeRegion = this.memory.alloc(4 * NODE * this.capacity, 'none');
+    this.nodes = this.nodeRegion.address32 >> 2;
+    this.memory.u8.copyWithin(this.nodeRegion.address32, old.address32, old.address32 + old.size);
+    this.memory.free(old);
+    this.describe();
+  }
+
+  /** A bucket's first element. */
+  private first(bucket: number): number {
+    return this.memory.i32[this.buckets + bucket]!;
+  }
+
+  /** The element behind another one in its bucket. */
+  private next(elem: number): number {
+    return this.memory.i32[this.nodes + NODE * elem]!;
   }
 
   /** Key and value of a new element. */
@@ -202,41 +252,37 @@ export abstract class HashTable extends BpfMap {
 
   /** The hash of an element's key, from when it was last in the table or was taken for it. */
   protected hashAt(elem: number): number {
-    return this.hashes[elem]!;
+    return this.memory.i32[this.nodes + NODE * elem + NODE_HASH]!;
   }
 
   protected setHash(elem: number, hash: number): void {
-    this.hashes[elem] = hash;
+    this.memory.i32[this.nodes + NODE * elem + NODE_HASH] = hash;
   }
 
   protected link(elem: number, hash: number): void {
-    const bucket = hash & this.mask;
-    this.hashes[elem] = hash;
-    this.links[elem] = this.buckets[bucket]!;
-    this.buckets[bucket] = elem;
+    const { i32 } = this.memory;
+    const bucket = this.buckets + (hash & this.mask);
+    const node = this.nodes + NODE * elem;
+    i32[node + NODE_HASH] = hash;
+    i32[node] = i32[bucket]!;
+    i32[bucket] = elem;
     this.count++;
   }
 
   /** Takes an element out of its bucket; false when it is in none. */
   protected unlink(elem: number): boolean {
-    const { links, buckets } = this;
-    const bucket = this.hashes[elem]! & this.mask;
-    let at = buckets[bucket]!;
-    if (at === elem) {
-      buckets[bucket] = links[elem]!;
-      this.count--;
-      return true;
+    const { i32 } = this.memory;
+    const { nodes } = this;
+    const node = nodes + NODE * elem;
+    // The word that leads to an element: the bucket's, or the node's before it.
+    let from = this.buckets + (i32[node + NODE_HASH]! & this.mask);
+    for (let at = i32[from]!; at !== elem; at = i32[from]!) {
+      if (at === 0) return false;
+      from = nodes + NODE * at;
     }
-    while (at !== 0) {
-      const following = links[at]!;
-      if (following === elem) {
-        links[at] = links[elem]!;
-        this.count--;
-        return true;
-      }
-      at = following;
-    }
-    return false;
+    i32[from] = i32[node]!;
+    this.count--;
+    return true;
   }
 
   private copyKey(elem: number, to: number): number {
@@ -258,11 +304,24 @@ export abstract class HashTable extends BpfMap {
   }
 
   protected findHashed(key: number, hash: number): number {
-    const { hashes, links } = this;
-    for (let elem = this.buckets[hash & this.mask]!; elem !== 0; elem = links[elem]!) {
-      if (hashes[elem] === hash && this.sameKey(this.pool.keyAt(elem), key)) return elem;
+    const { nodes } = this;
+    const { i32 } = this.memory;
+    for (let elem = i32[this.buckets + (hash & this.mask)]!; elem !== 0; ) {
+      const node = nodes + NODE * elem;
+      if (i32[node + NODE_HASH] === hash && this.sameKey(i32[node + NODE_KEY]!, key)) return elem;
+      elem = i32[node]!;
     }
     return 0;
+  }
+
+  /** Elements of a bucket that are looked at until this one is found; all where it is not in it. */
+  protected depthOf(elem: number, hash: number): number {
+    let depth = 0;
+    for (let at = this.first(hash & this.mask); at !== 0; at = this.next(at)) {
+      depth++;
+      if (at === elem) break;
+    }
+    return depth;
   }
 
   private sameKey(a: number, b: number): boolean {
@@ -277,10 +336,4 @@ export abstract class HashTable extends BpfMap {
     for (let i = 0; i < this.keySize; i++) if (u8[a + i] !== u8[b + i]) return false;
     return true;
   }
-}
-
-function grown(array: Int32Array<ArrayBuffer>, index: number): Int32Array<ArrayBuffer> {
-  const wider = new Int32Array(Math.max(array.length * 2, index + 1));
-  wider.set(array);
-  return wider;
 }

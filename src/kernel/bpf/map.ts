@@ -30,7 +30,7 @@ export interface MapHost extends ObjectHost {
   readonly cpus: number;
   /** The CPU that runs now. */
   cpu: number;
-  /** Memory offset of the 4 bytes that hold its number. */
+  /** Memory offset of the 4 bytes that hold its number; the 4 behind them are not 0 where probes want to see look-ups. */
   readonly cpuOffset: number;
   /** Descriptors that keys and values of some maps name objects by. */
   readonly files: FileTable;
@@ -89,7 +89,7 @@ export interface BatchOps {
 export type ElemVisitor = (key: number, value: number) => boolean;
 
 const HEADER_SIZE = 64;
-/** Where in a header its map's number is, behind what the engine keeps there of arrays. */
+/** Where in a header its map's number is, behind what the engine keeps there of arrays and hash tables. */
 export const MAP_ID = 32;
 
 export abstract class BpfMap {

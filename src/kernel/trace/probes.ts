@@ -58,14 +58,12 @@ export class ProbePoint {
 
   private add<T>(list: T[], handler: T): () => void {
     list.push(handler);
-    this.owner.armed++;
-    this.owner.onChange?.(this);
+    this.owner.count(1, this);
     return () => {
       const at = list.indexOf(handler);
       if (at < 0) return;
       list.splice(at, 1);
-      this.owner.armed--;
-      this.owner.onChange?.(this);
+      this.owner.count(-1, this);
     };
   }
 }
@@ -75,7 +73,16 @@ export class Probes {
   armed = 0;
   /** Told when something is attached to a point, or taken away. */
   onChange: ((point: ProbePoint) => void) | undefined;
+  /** Told how many there are whenever that changes. */
+  onCount: ((armed: number) => void) | undefined;
   private readonly points = new Map<string, ProbePoint>();
+
+  /** @internal A handler more, or less, at a point. */
+  count(by: number, point: ProbePoint): void {
+    this.armed += by;
+    this.onCount?.(this.armed);
+    this.onChange?.(point);
+  }
 
   /** The point of a name; the same one each time. Ask once, when an object is made, and keep it. */
   point(name: string): ProbePoint {

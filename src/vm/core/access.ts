@@ -13,8 +13,10 @@ import {
   SHADOW_DESCRIPTOR,
   SHADOW_READ,
   SHADOW_READ_ALL,
+  SHADOW_TABLE,
   SHADOW_WRITE,
   STOP_ACCESS,
+  TABLE_NODE,
   WINDOW_HIGH,
   WINDOW_LENGTH,
   WINDOW_START,
@@ -66,19 +68,82 @@ function forbiddenGranule(first: u32, last: u32, write: i32): bool {
 }
 
 /**
- * Element that the descriptor at r1 has at the index that r2 points to: its address, 0 past the end, or −1 where
- * that is for the plain helper to say.
+ * Element that the descriptor at r1 has at the index, or for the key, that r2 points to: its address, 0 where there is none,
+ * or −1 where that is for the plain helper to say.
  */
 // @inline
 export function element<C>(): i64 {
   const d = load<u32>(HOT_REGS, 8);
   const key = load<i64>(HOT_REGS, 16);
-  if (d - load<u32>(WINDOW_START) >= load<u32>(WINDOW_LENGTH) || shadowOf(d) != SHADOW_DESCRIPTOR) return -1;
+  if (d - load<u32>(WINDOW_START) >= load<u32>(WINDOW_LENGTH)) return -1;
+  const s = shadowOf(d);
+  if (s != SHADOW_DESCRIPTOR) return s == SHADOW_TABLE ? tableElement<C>(d, key) : -1;
   if ((d & 7) != 0 || forbidden<C>(key, 4, 0)) return -1;
   const index = load<u32>(<usize>key);
   if (index >= load<u32>(d)) return 0;
   const copy = load<u32>(load<u32>(d, 12)) * load<u32>(d, 16);
   return ((<i64>WINDOW_HIGH) << 32) | <i64>(load<u32>(d, 8) + index * load<u32>(d, 4) + copy);
+}
+
+/** The same of a hash table. */
+function tableElement<C>(d: u32, key: i64): i64 {
+  const state = load<u32>(d, 24);
+  if ((d & 7) != 0 || load<u32>(state, 4) != 0) return -1;
+  const words = load<u32>(d, 4);
+  for (let i: u32 = 0; i < words; i++) if (forbidden<C>(key + (i << 2), 4, 0)) return -1;
+  const hash = jhash2(<u32>key, words, load<u32>(d, 8));
+  const nodes = load<u32>(d, 16);
+  let e = load<u32>(load<u32>(d, 12) + ((hash & load<u32>(d)) << 2));
+  while (e != 0) {
+    const node = nodes + e * TABLE_NODE;
+    const at = load<u32>(node, 8);
+    if (load<u32>(node, 4) == hash && sameWords(at, <u32>key, words)) {
+      const value = at + load<u32>(d, 20) + load<u32>(state) * load<u32>(d, 28);
+      return ((<i64>WINDOW_HIGH) << 32) | <i64>value;
+    }
+    e = load<u32>(node);
+  }
+  return 0;
+}
+
+function sameWords(a: u32, b: u32, words: u32): bool {
+  for (let i: u32 = 0; i < words << 2; i += 4) if (load<u32>(a + i) != load<u32>(b + i)) return false;
+  return true;
+}
+
+/** As `src/kernel/lib/jhash.ts` has it, and include/linux/jhash.h. */
+function jhash2(at: u32, words: u32, seed: u32): u32 {
+  let a: u32 = 0xdeadbeef + (words << 2) + seed;
+  let b = a;
+  let c = a;
+  for (; words > 3; words -= 3, at += 12) {
+    a += load<u32>(at);
+    b += load<u32>(at, 4);
+    c += load<u32>(at, 8);
+    a = (a - c) ^ rotl<u32>(c, 4);
+    c += b;
+    b = (b - a) ^ rotl<u32>(a, 6);
+    a += c;
+    c = (c - b) ^ rotl<u32>(b, 8);
+    b += a;
+    a = (a - c) ^ rotl<u32>(c, 16);
+    c += b;
+    b = (b - a) ^ rotl<u32>(a, 19);
+    a += c;
+    c = (c - b) ^ rotl<u32>(b, 4);
+    b += a;
+  }
+  if (words == 0) return c;
+  if (words > 2) c += load<u32>(at, 8);
+  if (words > 1) b += load<u32>(at, 4);
+  a += load<u32>(at);
+  c = (c ^ b) - rotl<u32>(b, 14);
+  a = (a ^ c) - rotl<u32>(c, 11);
+  b = (b ^ a) - rotl<u32>(a, 25);
+  c = (c ^ b) - rotl<u32>(b, 16);
+  a = (a ^ c) - rotl<u32>(c, 4);
+  b = (b ^ a) - rotl<u32>(a, 14);
+  return (c ^ b) - rotl<u32>(b, 24);
 }
 
 export function fault(pc: usize, b: i32, a: i64, size: i32, write: i32): i32 {

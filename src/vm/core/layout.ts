@@ -77,6 +77,14 @@ export const SHADOW_WRITE = 0x20;
  */
 export const SHADOW_DESCRIPTOR = 0x08;
 export const DESCRIPTOR_SIZE = 20;
+/**
+ * The same of a hash table. Words: mask of the buckets, 32-bit words of a key, seed, offset of the buckets (an element's
+ * number each, 0 for none), offset of the nodes by element number (next in the bucket, hash, offset of the key), bytes from
+ * key to value, offset of two words (which copy of the value; whether the host wants to be asked), the copies' size.
+ */
+export const SHADOW_TABLE = 0x09;
+export const TABLE_SIZE = 32;
+export const TABLE_NODE = 12;
 /** Whole granules, chosen so that one unsigned comparison decides. */
 export const SHADOW_READ_ALL = 0xfe;
 export const SHADOW_ALL = 0xff;
