@@ -4,7 +4,6 @@
  * `accept` where nothing that the release judged otherwise can matter (profile-doubts.ts); else `unknown`, with the reason.
  */
 import { ProgType } from '../abi/prog-types.js';
-import { compareVersions, type KernelVersion } from '../abi/verifier-since.js';
 import { preallocProblem } from './env/index.js';
 import { ERRNO } from './errno.js';
 import { REFERENCE_VERSION, type VerifierProfile } from './profile.js';
@@ -24,17 +23,14 @@ export interface ProfileResult extends Omit<VerifyResult, 'verdict'> {
   readonly warnings: readonly string[];
 }
 
-/** Since when timers are refused on PREEMPT_RT, in mainline. */
-const TIMER_BAN: KernelVersion = '6.17';
-
 /** What of a profile is a policy of 6.18's verifier, for programs of this type. */
 export function policyOf(profile: VerifierProfile, progType: number): VerifyPolicy {
-  const { version, preemptRt } = profile;
+  const { version, prealloc, timerBan } = profile;
   // 5.7 to 5.14 did not count these among the tracing programs; 5.15 to 6.0 was not looked up, and stays unknown
   const exempt = progType === ProgType.raw_tracepoint_writable && version !== REFERENCE_VERSION;
   return {
-    prealloc: exempt ? 'none' : profile.prealloc,
-    preemptRt: preemptRt && compareVersions(version, TIMER_BAN) >= 0,
+    prealloc: exempt ? 'none' : prealloc,
+    preemptRt: timerBan,
   };
 }
 

@@ -14,6 +14,8 @@ export interface VerifierProfile {
   readonly preemptRt: boolean;
   /** Hash maps that allocate elements at run time, in tracing programs. */
   readonly prealloc: PreallocPolicy;
+  /** `bpf_timer` is refused on PREEMPT_RT. */
+  readonly timerBan: boolean;
 }
 
 /** The release whose verdicts `verify` gives. */
@@ -24,6 +26,8 @@ export const DEFAULT_PROFILE = 'rt';
 /** Up to here performance events alone may not; up to before 6.1 no tracing program may, or is warned. */
 const PERF_EVENT_ONLY: KernelVersion = '5.6';
 const RULE_GONE: KernelVersion = '6.1';
+/** Since when timers are refused on PREEMPT_RT, in mainline. */
+const TIMER_BAN: KernelVersion = '6.17';
 
 function preallocOf(version: KernelVersion, preemptRt: boolean): PreallocPolicy {
   if (compareVersions(version, PERF_EVENT_ONLY) <= 0) return 'perf_event';
@@ -51,12 +55,19 @@ function release(version: KernelVersion, preemptRt: boolean): VerifierProfile {
     version,
     preemptRt,
     prealloc: preallocOf(version, preemptRt),
+    timerBan: preemptRt && compareVersions(version, TIMER_BAN) >= 0,
   };
 }
 
 const PROFILES: ReadonlyMap<string, VerifierProfile> = new Map(
   [
-    { name: DEFAULT_PROFILE, version: REFERENCE_VERSION, preemptRt: true, prealloc: 'rt' } as const,
+    {
+      name: DEFAULT_PROFILE,
+      version: REFERENCE_VERSION,
+      preemptRt: true,
+      prealloc: 'rt',
+      timerBan: true,
+    } as const,
     ...RELEASES.flatMap(([version, withRt]) =>
       withRt ? [release(version, false), release(version, true)] : [release(version, false)],
     ),

@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { testRun } from '../../src/kernel/bpf/test-run.js';
 import { Kernel } from '../../src/kernel/kernel.js';
+import { kernelProfile } from '../../src/kernel/profile.js';
 import { u32, u64 } from '../programs/support.js';
 import { Id, kernelWith, load, makeMap, PROGRAM_BTF } from './helpers-support.js';
 
@@ -60,6 +61,19 @@ describe('bpf_timer', () => {
     expect(r0).toBe(1);
     kernel.runFor(3 * SECOND);
     expect(count(kernel, map)).toBe(0);
+  });
+
+  test('PREEMPT_RT refuses it in the kernels that have the ban', () => {
+    const loaded = (profile: string, knobs = {}) => {
+      const kernel = new Kernel({ profile: kernelProfile(profile, knobs), verify: 'enforce' });
+      const asm = `${lookup}if r6 == 0 goto out\n${init}out:\nr0 = 0\nexit`;
+      return () => load(kernel, 'sched_cls', asm, { maps: [timed(kernel)] });
+    };
+    expect(loaded('6.1-rt')).not.toThrow();
+    expect(loaded('6.12')).not.toThrow();
+    expect(loaded('6.12-rt')).toThrow(/bpf_timer cannot be used for PREEMPT_RT/);
+    expect(loaded('6.18-rt')).toThrow(/bpf_timer cannot be used for PREEMPT_RT/);
+    expect(loaded('6.18-rt', { timerBan: false })).not.toThrow();
   });
 
   test('it goes with the value that holds it', () => {

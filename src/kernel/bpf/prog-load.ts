@@ -23,6 +23,7 @@ import {
   FULL_CONFIG,
   fixupAttachType,
   helperVariant,
+  type PreallocPolicy,
   type ProgEnv,
 } from '../../verifier/env/index.js';
 import { profileByName, profileNames, type VerifierProfile } from '../../verifier/profile.js';
@@ -153,11 +154,17 @@ function enforced(kernel: Machine, request: VerifyRequest): VerifyResult {
   return { ...result, verdict: result.verdict === 'unknown' ? 'accept' : result.verdict };
 }
 
-/** The series as posted left the verifier as it was. */
-function verifierOf({ name }: KernelProfile): VerifierProfile {
+/** What the knob says of maps that allocate at run time, without PREEMPT_RT and with it. */
+const PREALLOC: Readonly<
+  Record<KernelProfile['preallocRule'], readonly [plain: PreallocPolicy, rt: PreallocPolicy]>
+> = { perfOnly: ['perf_event', 'perf_event'], v57: ['warn', 'refuse'], none: ['none', 'none'] };
+
+/** The verifier of the release, with the rules that knobs turn. The series as posted left the verifier as it was. */
+function verifierOf({ name, rt, preallocRule, timerBan }: KernelProfile): VerifierProfile {
   const known = profileNames();
   const version = name.replace(/^rfc/, '5.6');
-  return profileByName(known.includes(version) ? version : version.replace(/-rt$/, ''));
+  const release = profileByName(known.includes(version) ? version : version.replace(/-rt$/, ''));
+  return { ...release, prealloc: PREALLOC[preallocRule][rt ? 1 : 0], timerBan: rt && timerBan };
 }
 
 function requestFor(

@@ -192,6 +192,10 @@ describe('every program, end to end', () => {
     const { result } = simulated('kprobe_noprealloc', scenario('5.7'));
     expect(titles(result)).toEqual(['trace type BPF program uses run-time allocation']);
     expect(titles(simulated('kprobe_noprealloc', scenario('6.1-rt')).result)).toEqual([]);
+    const turned = { ...scenario('5.7-rt'), knobs: { preallocRule: 'none' } };
+    expect(titles(simulated('kprobe_noprealloc', turned).result)).toEqual([
+      'BUG: sleeping function called from invalid context at kernel/locking/rtmutex.c:973',
+    ]);
   });
 });
 
