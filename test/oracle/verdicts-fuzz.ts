@@ -160,7 +160,10 @@ async function main(pipe: KernelPipe): Promise<void> {
       count('programs');
       count(answer.verdict);
       const [kind, text] = examine(program, answer, true);
-      if (kind !== '') findings.push({ seed: seedAt(base + i), kind, text, request: program });
+      if (kind === '') return;
+      findings.push({ seed: seedAt(base + i), kind, text, request: program });
+      // most runs that differ turn out to rest on what is not defined
+      if (kind !== 'run: differs') console.error(`seed ${seedAt(base + i)}: ${kind}`);
     });
   }
   await pending;
