@@ -24,6 +24,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   sim: { summary: 'run a scenario in a simulated kernel', load: () => import('./sim.js') },
   explore: { summary: 'search the schedules of a scenario', load: () => import('./explore.js') },
   rfc: { summary: 'show what each patch of the PREEMPT_RT series does', load: () => import('./rfc.js') },
+  latency: { summary: 'worst sections of map operations', load: () => import('./latency.js') },
   demo: { summary: 'a short tour on a committed program', load: () => import('./demo.js') },
   conformance: {
     summary: 'plugin of the public bpf_conformance suite',

@@ -145,7 +145,7 @@ export const HAZARDS: readonly HazardSpec[] = [
         look: ['reports', 'refused'],
         search: true,
         sides: [
-          { label: '5.15-rt', profile: '5.15-rt', seen: ["second's update got -16"] },
+          { label: '5.15-rt', profile: '5.15-rt', seen: ["*'s update got -16"] },
           { label: '6.1-rt', profile: '6.1-rt', seen: [] },
         ],
       },

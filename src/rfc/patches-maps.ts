@@ -7,8 +7,8 @@ import { inTask, recursionOf, SLEEPS } from './texts.js';
 
 const OBJECT = 'rt_series';
 
-const muted = (cpu: number, count: number): string =>
-  `bpf_prog_active of CPU ${cpu} stays at ${count}: its tracing programs are muted`;
+/** By how much is off depends on the schedule. */
+const MUTED = 'bpf_prog_active of CPU * stays at *: its tracing programs are muted';
 
 export const MAP_PATCHES: readonly PatchSpec[] = [
   {
@@ -101,7 +101,7 @@ export const MAP_PATCHES: readonly PatchSpec[] = [
         scenario: 'rfc-14-lost-update',
         search: true,
         sides: [
-          { label: 'as posted', seen: recursionOf('first/2000') },
+          { label: 'as posted', seen: recursionOf('*') },
           { label: 'as merged', knobs: { thisCpuRmw: 'atomic' }, seen: [] },
         ],
       },
@@ -112,7 +112,7 @@ export const MAP_PATCHES: readonly PatchSpec[] = [
         look: ['reports', 'active'],
         search: true,
         sides: [
-          { label: 'as posted', seen: [muted(0, 1)] },
+          { label: 'as posted', seen: [MUTED] },
           { label: 'as merged', knobs: { thisCpuRmw: 'atomic' }, seen: [] },
         ],
       },
@@ -139,10 +139,7 @@ export const MAP_PATCHES: readonly PatchSpec[] = [
         knobs: { thisCpuRmw: 'atomic' },
         look: ['reports', 'active'],
         search: true,
-        sides: [
-          { label: 'no pin', knobs: { pinSysBpf: 'none' }, seen: [muted(0, -1), muted(1, 1)] },
-          { seen: [] },
-        ],
+        sides: [{ label: 'no pin', knobs: { pinSysBpf: 'none' }, seen: [MUTED] }, { seen: [] }],
       },
     ],
   },

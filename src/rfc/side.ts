@@ -124,7 +124,7 @@ function sideRun({ spec, side, at }: Side, { seen, result, trace }: Run): Omit<S
     knobs: { ...spec.knobs, ...side.knobs } as Record<string, string | boolean>,
     seen,
     expected,
-    ok: seen.length === expected.length && seen.every((line, i) => line === expected[i]),
+    ok: asExpected(seen, expected),
     splats: result.splats,
     console: result.console,
   };
@@ -138,6 +138,17 @@ function sideRun({ spec, side, at }: Side, { seen, result, trace }: Run): Omit<S
 function strategies(): readonly Strategy[] {
   return [randomWalk(), pct({ depth: 2 })];
 }
+
+/** Each line is one of those expected, and each of those is there. */
+function asExpected(seen: readonly string[], expected: readonly string[]): boolean {
+  const patterns = expected.map((line) => new RegExp(`^${line.split('*').map(literal).join('.*')}$`));
+  return (
+    seen.every((line) => patterns.some((pattern) => pattern.test(line))) &&
+    patterns.every((pattern) => seen.some((line) => pattern.test(line)))
+  );
+}
+
+const literal = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
 /** Runs schedules, each from the start, until something is seen or there have been schedules enough. */
 function search(given: Side): SideRun {

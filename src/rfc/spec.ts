@@ -14,7 +14,7 @@ export interface SideSpec {
   /** Default: the case's. */
   readonly profile?: string;
   readonly knobs?: Knobs;
-  /** What must be seen, line for line; empty: nothing. */
+  /** What must be seen, line for line; empty: nothing. `*` is any text: who of equal tasks it is depends on the schedule. */
   readonly seen: readonly string[];
 }
 

@@ -25,6 +25,8 @@ const DELETE_NODE = 'htab_lru_map_delete_node';
 const NO_MEMORY = -1;
 /** Parts of a table that an explorer tells apart. */
 const PARTS = 16;
+/** Bytes that are copied at once. */
+const CACHE_LINE = 64;
 const BATCH = '__htab_map_lookup_and_delete_batch';
 
 /** The functions of the kernel that a map's operations go through, for probes. */
@@ -237,6 +239,7 @@ export class HashMap extends HashTable {
       else
         result = this.publish(old, this.spareFor(old) || (yield* this.takeFlow(old)), key, hash, value, sys);
     }
+    this.charge(0, 1);
     this.locks.unlock(hash);
     if (result === 0) yield* this.freeReplacedFlow(old);
     return result;
@@ -249,8 +252,17 @@ export class HashMap extends HashTable {
       // Where an NMI finds the bucket locked by what it interrupts.
       if (map.host.sched.interleaved) yield UNDER_LOCK;
       map.touchBucket(hash);
-      return map.findHashed(key, hash);
+      const elem = map.findHashed(key, hash);
+      map.charge(map.depthOf(elem, hash), 0);
+      return elem;
     });
+  }
+
+  /** The time that looking at elements and copying whole ones take, under the bucket's lock. */
+  private charge(looked: number, copied: number): void {
+    const { sched } = this.host;
+    const lines = Math.ceil((this.keySize + this.syscallValueSize) / CACHE_LINE);
+    sched.charge(looked * sched.costs.element + copied * lines * sched.costs.copyLine);
   }
 
   /** Tells an explorer which part of the table a step depends on. */
@@ -371,6 +383,7 @@ export class HashMap extends HashTable {
     const old = yield* this.findRaw(key, hash);
     const refused = checkFlags(old, flags);
     const used = refused === 0 && this.publishLru(lru, old, fresh, key, hash, value, sys);
+    this.charge(0, 1);
     this.locks.unlock(hash);
     const spare = used ? old : fresh;
     if (spare !== 0) yield* this.giveBackFlow(spare);
@@ -514,6 +527,7 @@ export class HashMap extends HashTable {
     const busy = yield* this.locks.lock(bucket, BATCH);
     if (busy !== 0) return busy;
     const elems = this.bucketElems(bucket);
+    this.charge(elems.length, elems.length <= room ? elems.length : 0);
     if (elems.length <= room) {
       for (const elem of elems) {
         visit(elem);

@@ -320,7 +320,9 @@ export class LpmTrieMap extends BpfMap {
     let parent: TrieNode | undefined;
     let node = this.root;
     let match = 0;
+    let seen = 0;
     while (node !== undefined) {
+      seen++;
       match = this.match(node, key, length);
       if (node.prefixLength !== match || node.prefixLength === length) break;
       if (updating && node.prefixLength === this.maxPrefix) break;
@@ -328,6 +330,8 @@ export class LpmTrieMap extends BpfMap {
       parent = node;
       node = this.keyBit(key, node.prefixLength) ? node.one : node.zero;
     }
+    const { sched } = this.host;
+    sched.charge(seen * sched.costs.element);
     return { node, parent, grandparent, match };
   }
 

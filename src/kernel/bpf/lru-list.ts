@@ -281,13 +281,15 @@ export class LruList {
       this.moveToFree(lists, node, local, LOCAL_FREE);
       node = following;
     }
+    this.charge(taken);
     if (taken < this.target) yield* this.shrink(lists, this.target - taken, local, LOCAL_FREE);
     lists.lock.unlockIrqrestore(flags);
   }
 
   private flushPending(lists: SharedLists, cpu: number): void {
     const head = this.localPending[cpu]!;
-    for (let node = this.prev[head]!; node !== head; ) {
+    let seen = 0;
+    for (let node = this.prev[head]!; node !== head; seen++) {
       const following = this.prev[node]!;
       const type = this.ref[node] === 1 ? ACTIVE : INACTIVE;
       this.count(lists, type, 1);
@@ -296,6 +298,13 @@ export class LruList {
       this.moveHead(node, lists.head(type));
       node = following;
     }
+    this.charge(seen);
+  }
+
+  /** The time that looking at so many nodes takes. */
+  private charge(nodes: number): void {
+    const { sched } = this.host;
+    sched.charge(nodes * sched.costs.element);
   }
 
   private rotate(lists: SharedLists): void {
@@ -314,6 +323,7 @@ export class LruList {
       if (++seen === this.scans || node === first) break;
       node = following;
     }
+    this.charge(seen);
   }
 
   /** Referenced nodes become active; the next rotation goes on where this one ends. */
@@ -324,7 +334,8 @@ export class LruList {
     if (last === head) last = this.next[last]!;
     let current = lists.rotation;
     let following = head;
-    for (let seen = 0; seen < this.scans; ) {
+    let seen = 0;
+    while (seen < this.scans) {
       if (current === head) {
         current = this.prev[current]!;
         continue;
@@ -337,6 +348,7 @@ export class LruList {
       seen++;
     }
     lists.rotation = following;
+    this.charge(seen);
   }
 
   /** Frees unreferenced inactive nodes; if there are none, one node whatever its reference says. */
@@ -356,6 +368,7 @@ export class LruList {
     let seen = 0;
     for (let node = this.prev[head]!; node !== head; ) {
       const following = this.prev[node]!;
+      this.charge(1);
       if (this.ref[node] === 1) {
         this.move(lists, node, ACTIVE);
       } else if (yield* this.evicted(node)) {

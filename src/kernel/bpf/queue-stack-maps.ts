@@ -21,6 +21,8 @@ import {
 
 /** Interrupts are on, and no lock is held. */
 const BEFORE_LOCK = point('qs->lock');
+/** Bytes that are copied at once. */
+const CACHE_LINE = 64;
 const UNDER_LOCK = point('under qs->lock');
 const PUSH = 'queue_stack_map_push_elem';
 const TAKE = '__queue_map_get';
@@ -77,6 +79,7 @@ export class QueueStackMap extends BpfMap {
     if (this.host.sched.interleaved) yield BEFORE_LOCK;
     if ((yield* this.lock.lock(PUSH)) !== 0) return -Errno.EBUSY;
     if (this.host.sched.interleaved) yield UNDER_LOCK;
+    this.chargeCopy();
     const result = this.pushLocked(value, flags);
     this.lock.unlock();
     return result;
@@ -149,6 +152,11 @@ export class QueueStackMap extends BpfMap {
     super.release();
   }
 
+  private chargeCopy(): void {
+    const { sched } = this.host;
+    sched.charge(Math.ceil(this.valueSize / CACHE_LINE) * sched.costs.copyLine);
+  }
+
   private pushLocked(value: number, flags: number): number {
     if (this.size === this.maxEntries) {
       if (flags !== UpdateFlag.BPF_EXIST) return -Errno.E2BIG;
@@ -172,6 +180,7 @@ export class QueueStackMap extends BpfMap {
     if (this.host.sched.interleaved) yield BEFORE_LOCK;
     if ((yield* this.lock.lock(TAKE)) !== 0) return -Errno.EBUSY;
     if (this.host.sched.interleaved) yield UNDER_LOCK;
+    this.chargeCopy();
     const result = this.take(value, remove);
     this.lock.unlock();
     return result;
