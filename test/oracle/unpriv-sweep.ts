@@ -17,9 +17,11 @@ import { kernelRefusal } from './lib/kernel.js';
 import { KernelPipe, type PipeAnswer } from './lib/kernel-pipe.js';
 import { SHARED_ORACLE } from './lib/tools.js';
 import { structuredProgram } from './random/program.js';
+import { WRONG_TURN_MAPS, wrongTurnProgram } from './random/wrong-turns.js';
 import { firstLineOf, kernelTypes, loadCorpus } from './verdicts-corpus.js';
 import { judge, LOG_LEVEL, overflowsQueue } from './verdicts-judge.js';
 import { randomProgram } from './verdicts-random.js';
+import { Rng } from './verdicts-rng.js';
 
 const { values } = parseArgs({
   options: {
@@ -165,6 +167,13 @@ const capsText = (caps: Caps): string => (caps.length === 0 ? 'no capability' : 
 function randomRequest(seed: number, sets: readonly Caps[]): Asked {
   const caps = sets[Math.floor(seed / 5) % sets.length]!;
   const name = `seed ${seed}`;
+  if (seed % 5 > 2) {
+    const insns = wrongTurnProgram(new Rng(seed));
+    return {
+      name,
+      request: { prog_type: 'socket_filter', insns, maps: WRONG_TURN_MAPS, license: 'GPL', caps },
+    };
+  }
   if (seed % 5 !== 0) return { name, request: { ...structuredProgram(seed), caps } };
   const { progType, insns, maps } = randomProgram(seed);
   return { name, request: { prog_type: progType, insns, maps, license: 'GPL', caps } };
