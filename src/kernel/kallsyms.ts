@@ -69,6 +69,11 @@ export class KernelSymbols {
     return this.addresses.get(name);
   }
 
+  /** Functions and variables that have an address, in the order in which they got it. */
+  list(): (readonly [name: string, address: bigint])[] {
+    return [...this.addresses];
+  }
+
   /** `name+0xoffset`, of the nearest symbol at or below an address; undefined where none lies within a page. */
   nameOf(address: bigint): { readonly name: string; readonly offset: number } | undefined {
     let best: { name: string; offset: number } | undefined;

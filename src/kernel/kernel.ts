@@ -114,7 +114,7 @@ export class Kernel extends Machine {
     const uprobes = new Uprobes(tracing);
     const hooks = new NetHooks(tracing, this.netDevices);
     const { netDevices: devices, cgroups, perf } = this;
-    this.iterators = new Iterators(tracing);
+    this.iterators = new Iterators(tracing, () => this.links);
     this.sockets = new SocketInput(tracing, cgroups);
     const { iterators, sockets } = this;
     this.ip = new IpLayer(tracing, devices, sockets, cgroups);
@@ -244,7 +244,8 @@ export class Kernel extends Machine {
     const device = this.netDevices.get(options.device ?? 'eth0');
     const cpu = options.cpu ?? sched.here.id;
     if (sched.cpus[cpu] === undefined) throw SyscallError.of('EINVAL', `there is no CPU ${cpu}`);
-    if (sched.quiet && cpu === sched.here.id) return this.receiveQuietly(device, frame);
+    const plain = sched.quiet && this.netDevices.upper === undefined;
+    if (plain && cpu === sched.here.id) return this.receiveQuietly(device, frame);
     let result: PacketResult | undefined;
     const host = sched.current;
     this.rx.arrive(cpu, device, frame, (came) => {

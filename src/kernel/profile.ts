@@ -46,6 +46,8 @@ export interface KernelProfile {
   readonly guardRawTp: boolean;
   /** Trampoline programs are kept from recursing. */
   readonly guardTramp: boolean;
+  /** Of those, who is let in again. */
+  readonly guardTrampExcept: 'none' | 'structOps' | 'structOpsLsm';
   /** The hash map's RCU callback takes `bpf_prog_active`. */
   readonly guardRcuCb: boolean;
   /** `trace_call_bpf` lets events in NMI pass without running programs. */
@@ -137,6 +139,7 @@ const V5_6: Knobs = {
   perMapLockClass: false,
   guardRawTp: false,
   guardTramp: false,
+  guardTrampExcept: 'none',
   guardRcuCb: true,
   inNmiReturn1: true,
   traceCallPreempt: 'preempt',
@@ -225,6 +228,7 @@ const V6_1: Knobs = {
   mapLockedGuard: 'irq',
   guardRawTp: true,
   alloc: 'ma',
+  guardTrampExcept: 'structOps',
   queueNmi: 'try',
   uprobePreempt: 'sleepable',
   kmallocNodeEvent: false,
@@ -233,6 +237,7 @@ const V6_1: Knobs = {
 const V6_12: Knobs = {
   ...V6_1,
   countMissed: true,
+  guardTrampExcept: 'structOpsLsm',
   ringLock: 'raw',
   timerBan: true,
   rtSpinLockAt: 'kernel/locking/spinlock_rt.c:48',

@@ -98,6 +98,7 @@ export class Attacher {
       case 'tc':
         return devices.attachTc(prog, devices.get(target.device), target.hook);
       case 'cgroup':
+        if (prog.type === ProgType.cgroup_skb) this.points.ip.enable();
         return cgroups.attach(prog, cgroups.make(target.path), cgroupType(prog));
       case 'iter':
         return iterators.attach(link, target.target, target.map);

@@ -3,14 +3,11 @@
  * prints is what reading gives. Models kernel/bpf/bpf_iter.c, task_iter.c and map_iter.c: a program that overflows its
  * buffer begins the object anew with a larger one, nobody keeps it from recursing.
  */
-import type { Btf } from '../../object/btf/btf.js';
 import type { Region } from '../../vm/index.js';
 import { SyscallError, UnsupportedError } from '../errors.js';
-import type { Machine } from '../machine.js';
 import type { Flow } from '../sched/flow.js';
-import type { Task } from '../sched/task.js';
-import { TaskImage } from '../sched/task-image.js';
 import type { Tracing } from '../trace/bpf-trace.js';
+import { Images, type Item, TARGETS, type Target } from './iter-targets.js';
 import type { BpfLink } from './link.js';
 import type { BpfMap } from './map.js';
 import type { SeqFile } from './run-context.js';
@@ -24,32 +21,21 @@ const SEQ_NUM_AT = 16;
 const FIRST_ROOM = 4096;
 const MAX_ROOM = 1 << 22;
 
-/** Pointers behind the metadata that the program gets for one object. */
-type Item = readonly bigint[];
-
-/** What is iterated over, and how many pointers the program gets for each. */
-interface Target {
-  readonly width: number;
-  readonly items: (iterators: Iterators, map: BpfMap | undefined) => Iterable<Item>;
-}
-
-const TARGETS: Readonly<Record<string, Target>> = {
-  task: { width: 1, items: (iterators) => iterators.tasks() },
-  bpf_map: { width: 1, items: (iterators) => iterators.maps() },
-  bpf_map_elem: { width: 3, items: (iterators, map) => iterators.elements(map) },
-};
-
 export class Iterators {
   private readonly targets = new WeakMap<
     BpfLink,
     { readonly target: Target; readonly map: BpfMap | undefined }
   >();
-  private readonly images = new WeakMap<object, Region>();
+  private readonly images: Images;
   private sessions = 0;
   private readonly meta: Region;
 
-  constructor(private readonly tracing: Tracing) {
+  constructor(
+    private readonly tracing: Tracing,
+    links: () => readonly BpfLink[],
+  ) {
     this.meta = tracing.kernel.memory.alloc(META_SIZE, 'read');
+    this.images = new Images(tracing.kernel, links);
   }
 
   /** Throws `UnsupportedError` for a kind of objects that cannot be iterated over here. */
@@ -64,8 +50,7 @@ export class Iterators {
         place,
       );
     }
-    if (name === 'bpf_map_elem' && map === undefined)
-      throw SyscallError.of('EBADF', 'over which map?', place);
+    if (target.ofMap === true && map === undefined) throw SyscallError.of('EBADF', 'over which map?', place);
     this.targets.set(link, { target, map });
     return () => {
       this.targets.delete(link);
@@ -81,7 +66,7 @@ export class Iterators {
     const session = BigInt(++this.sessions);
     const printed: number[] = [];
     let number = 0n;
-    for (const item of target.items(this, map))
+    for (const item of target.items(this.images, map))
       printed.push(...(yield* this.show(link, session, number++, item)));
     const nothing = Array.from({ length: target.width }, () => 0n);
     printed.push(...(yield* this.show(link, session, number, nothing)));
@@ -109,66 +94,4 @@ export class Iterators {
     }
     throw SyscallError.of('E2BIG', 'the program prints too much of one object', { symbol: link.prog.name });
   }
-
-  /** Tasks by pid. */
-  *tasks(): Iterable<Item> {
-    const { memory, btf, sched } = this.tracing.kernel;
-    const tasks = [...sched.tasks.values()].filter((task) => task.state !== 'dead');
-    for (const task of tasks.sort((a: Task, b: Task) => a.pid - b.pid)) {
-      task.image ??= new TaskImage(task.attr, memory, btf);
-      yield [task.image.address];
-    }
-  }
-
-  *maps(): Iterable<Item> {
-    for (const map of this.tracing.kernel.allMaps()) yield [this.mapImage(map)];
-  }
-
-  *elements(map: BpfMap | undefined): Iterable<Item> {
-    const { memory } = this.tracing.kernel;
-    const places: Item[] = [];
-    map!.walk((key, value) => {
-      places.push([this.mapImage(map!), memory.addressOf(key), memory.addressOf(value)]);
-      return false;
-    });
-    yield* places;
-  }
-
-  /** `struct bpf_map` as the target's types lay it out. */
-  private mapImage(map: BpfMap): bigint {
-    const { kernel } = this.tracing;
-    let image = this.images.get(map);
-    if (image === undefined) {
-      image = buildMapImage(kernel, map);
-      this.images.set(map, image);
-    }
-    return image.address;
-  }
-}
-
-function buildMapImage(kernel: Machine, map: BpfMap): Region {
-  const { btf, memory } = kernel;
-  const id = btf?.findByName('bpf_map', 'struct');
-  const image = memory.alloc(id === undefined ? FIRST_ROOM : btf!.sizeOf(id), 'read');
-  if (id === undefined) return image;
-  const at = (member: string): number => memberOffset(btf!, id, member);
-  const { view } = memory;
-  const numbers = {
-    id: map.id,
-    map_type: map.type,
-    key_size: map.keySize,
-    value_size: map.valueSize,
-    max_entries: map.maxEntries,
-    map_flags: map.mapFlags,
-  };
-  for (const [member, value] of Object.entries(numbers)) {
-    if (at(member) >= 0) view.setUint32(image.address32 + at(member), value, true);
-  }
-  if (at('name') >= 0) image.bytes.set(new TextEncoder().encode(map.name.slice(0, 15)), at('name'));
-  return image;
-}
-
-function memberOffset(btf: Btf, id: number, member: string): number {
-  const found = btf.findMember(id, member);
-  return found === undefined ? -1 : found.bitOffset / 8;
 }

@@ -5,6 +5,8 @@
  */
 import { AttachType } from '../../abi/attach-types.js';
 import { ProgFlag } from '../../abi/prog-flags.js';
+import { ProgType } from '../../abi/prog-types.js';
+import type { KernelProfile } from '../profile.js';
 import { mightSleep } from '../sched/debug.js';
 import type { Flow } from '../sched/flow.js';
 import type { Tracing } from '../trace/bpf-trace.js';
@@ -26,7 +28,7 @@ export function* runTrampolineProg(tracing: Tracing, prog: BpfProg, start: Event
   else sched.current.rcuDepth++;
   if (profile.trampPin === 'preempt') sched.preemptDisable('__bpf_prog_enter');
   else sched.migrateDisable('__bpf_prog_enter');
-  const guarded = profile.guardTramp && !perCgroup;
+  const guarded = profile.guardTramp && !perCgroup && !exempt(prog.type, profile.guardTrampExcept);
   let r0 = 0n;
   if (guarded && (yield* thisCpuAdd(sched, prog.active, 1)) !== 1) {
     prog.stats.misses++;
@@ -38,6 +40,12 @@ export function* runTrampolineProg(tracing: Tracing, prog: BpfProg, start: Event
   if (!sleepable) sched.current.rcuDepth--;
   yield* sched.resched();
   return r0;
+}
+
+/** bpf_prog_check_recur: who is let in again. */
+function exempt(type: ProgType, except: KernelProfile['guardTrampExcept']): boolean {
+  if (type === ProgType.struct_ops) return except !== 'none';
+  return type === ProgType.lsm && except === 'structOpsLsm';
 }
 
 /** How many arguments the kernel's types say that a function has; undefined where they say nothing of it. */

@@ -23,6 +23,11 @@ export class FileTable {
     return this.files[fd - FIRST_FD];
   }
 
+  /** Open descriptors and what they stand for, by number. */
+  entries(): (readonly [fd: number, object: object])[] {
+    return this.files.flatMap((file, i) => (file === undefined ? [] : [[FIRST_FD + i, file] as const]));
+  }
+
   /** False when it was not open. */
   close(fd: number): boolean {
     if (this.get(fd) === undefined) return false;

@@ -46,13 +46,13 @@ export abstract class KernelObject {
   /** Called once, to fill the members that the object knows. */
   protected fill(): void {}
 
-  /** Sets a member by name, if the target has it. */
-  protected put(member: string, value: bigint, size: 1 | 2 | 4 | 8): void {
+  /** Sets a member by name, or the `index`th of an array's elements, if the target has it. */
+  protected put(member: string, value: bigint, size: 1 | 2 | 4 | 8, index = 0): void {
     const bits = this.memberOffset(member);
     if (bits === undefined) return;
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, value), true);
-    this.host.memory.u8.set(bytes.subarray(0, size), this.offset + bits / 8);
+    this.host.memory.u8.set(bytes.subarray(0, size), this.offset + bits / 8 + index * size);
   }
 
   private memberOffset(member: string): number | undefined {

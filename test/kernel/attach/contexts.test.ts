@@ -4,9 +4,10 @@ import { AttachType } from '../../../src/abi/attach-types.js';
 import { ProgFlag } from '../../../src/abi/prog-flags.js';
 import type { Kernel } from '../../../src/kernel/kernel.js';
 import { kernelProfile } from '../../../src/kernel/profile.js';
+import { frameOf, socketOf } from './packets.js';
 import { ASK, kernelOf, type LoadAs, load, observe } from './support.js';
 
-const FRAME = new Uint8Array(64);
+const FRAME = frameOf();
 
 interface Case {
   readonly type: Parameters<typeof load>[1];
@@ -52,6 +53,25 @@ const CASES: Readonly<Record<string, Case>> = {
     target: 'cgroup:/',
     cause: (k) => k.connect({ ip: '10.0.0.1', port: 80 }),
   },
+  'cgroup egress': {
+    type: 'cgroup_skb',
+    as: { attachType: AttachType.cgroup_inet_egress },
+    target: 'cgroup:/',
+    cause: (k) => k.transmit(FRAME),
+  },
+  netfilter: { type: 'netfilter', target: 'netfilter:ipv4:input:0', cause: (k) => k.packet(FRAME) },
+  'netfilter out': { type: 'netfilter', target: 'netfilter:ipv4:output:0', cause: (k) => k.transmit(FRAME) },
+  sk_lookup: { type: 'sk_lookup', target: 'netns', cause: (k) => k.packet(FRAME) },
+  flow_dissector: { type: 'flow_dissector', target: 'netns', cause: (k) => k.packet(FRAME) },
+  'flow_dissector tx': { type: 'flow_dissector', target: 'netns', cause: (k) => k.transmit(FRAME) },
+  lwt_in: { type: 'lwt_in', target: 'route:0.0.0.0/0', cause: (k) => k.packet(FRAME) },
+  lwt_xmit: { type: 'lwt_xmit', target: 'route:0.0.0.0/0', cause: (k) => k.transmit(FRAME) },
+  lirc: { type: 'lirc_mode2', target: 'lirc:lirc0', cause: (k) => k.lirc(1) },
+  sock_ops: {
+    type: 'sock_ops',
+    target: 'cgroup:/',
+    cause: (k) => k.sockOps(socketOf(k, { protocol: 'tcp' }), { name: 'tcp_listen' }),
+  },
 };
 
 /** Profile, then for each attach point: preempt_count, interrupts off, pinned by the task's counter. */
@@ -59,6 +79,11 @@ const TABLE: readonly (readonly [string, Readonly<Record<string, readonly [numbe
   [
     '5.6',
     {
+      netfilter: [0x101, false, false],
+      flow_dissector: [0x101, false, false],
+      lwt_xmit: [0x201, false, false],
+      lirc: [1, false, false],
+      sock_ops: [1, false, false],
       kprobe: [3, false, false],
       tracepoint: [3, false, false],
       raw_tp: [2, false, false],
@@ -77,6 +102,14 @@ const TABLE: readonly (readonly [string, Readonly<Record<string, readonly [numbe
   [
     '5.7',
     {
+      netfilter: [0x101, false, false],
+      sk_lookup: [0x101, false, false],
+      flow_dissector: [0x101, false, false],
+      'flow_dissector tx': [0x201, false, false],
+      lwt_in: [0x300, false, false],
+      lwt_xmit: [0x201, false, false],
+      'cgroup egress': [1, false, false],
+      lirc: [1, false, false],
       kprobe: [2, false, false],
       kretprobe: [2, false, false],
       tracepoint: [2, false, false],
@@ -93,6 +126,16 @@ const TABLE: readonly (readonly [string, Readonly<Record<string, readonly [numbe
   [
     '5.7-rt',
     {
+      netfilter: [0, false, true],
+      'netfilter out': [0, false, true],
+      sk_lookup: [0, false, true],
+      flow_dissector: [0, false, true],
+      'flow_dissector tx': [0, false, true],
+      lwt_in: [0, false, true],
+      lwt_xmit: [0, false, true],
+      'cgroup egress': [0, false, true],
+      lirc: [0, false, true],
+      sock_ops: [0, false, true],
       kprobe: [1, false, true],
       tracepoint: [1, false, true],
       raw_tp: [1, false, false],
@@ -112,6 +155,16 @@ const TABLE: readonly (readonly [string, Readonly<Record<string, readonly [numbe
   [
     '6.18',
     {
+      netfilter: [0x100, false, true],
+      'netfilter out': [0, false, true],
+      sk_lookup: [0x100, false, true],
+      flow_dissector: [0x100, false, true],
+      'flow_dissector tx': [0x200, false, true],
+      lwt_in: [0x300, false, false],
+      lwt_xmit: [0x200, false, true],
+      'cgroup egress': [0, false, true],
+      lirc: [0, false, true],
+      sock_ops: [0, false, true],
       kprobe: [1, false, true],
       'kprobe.multi': [1, false, true],
       tracepoint: [1, false, true],
@@ -126,6 +179,15 @@ const TABLE: readonly (readonly [string, Readonly<Record<string, readonly [numbe
   [
     '6.18-rt',
     {
+      netfilter: [0, false, true],
+      'netfilter out': [0, false, true],
+      sk_lookup: [0, false, true],
+      flow_dissector: [0, false, true],
+      'flow_dissector tx': [0, false, true],
+      lwt_in: [0, false, true],
+      lwt_xmit: [0, false, true],
+      'cgroup egress': [0, false, true],
+      sock_ops: [0, false, true],
       kprobe: [1, false, true],
       raw_tp: [1, false, false],
       fentry: [0, false, true],
