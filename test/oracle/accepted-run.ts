@@ -203,6 +203,20 @@ const IMPURE: ReadonlySet<number> = new Set([5, 7, 8, 14, 118, 158]);
 const isPure = ({ insns }: RandomRequest): boolean =>
   decodeSlots(insns).every(({ code, src, imm }) => code !== CALL || src !== 0 || !IMPURE.has(imm));
 
+const MAY_GOTO = 0xe5;
+
+/**
+ * Whether a program could keep the kernel busy for minutes: each entry of a function with a `may_goto` loop may take a quarter
+ * of a second, and what calls it may go round, too.
+ */
+export function mayRunLong({ insns }: RandomRequest): boolean {
+  const slots = decodeSlots(insns);
+  const calls = slots.some(
+    (slot, at) => calleeOf(slot, at) !== undefined || (slot.code === CALL && slot.src !== 0),
+  );
+  return calls && slots.some(({ code }) => code === MAY_GOTO);
+}
+
 /** `theirs`: the kernel's answers to the inputs. */
 export function runAccepted(request: RandomRequest, theirs: readonly KernelRun[]): RunVerdict {
   const inputs = inputsFor(request.prog_type);

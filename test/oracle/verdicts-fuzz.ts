@@ -10,7 +10,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { decodeInsns, disassemble } from '../../src/isa/index.js';
 import { knownRun } from './accepted-known.js';
-import { filled, inputsFor, runAccepted } from './accepted-run.js';
+import { filled, inputsFor, mayRunLong, runAccepted } from './accepted-run.js';
 import { kernelRefusal } from './lib/kernel.js';
 import { KernelPipe, type PipeAnswer } from './lib/kernel-pipe.js';
 import { kernelTypes } from './lib/vmlinux.js';
@@ -60,7 +60,7 @@ function programOf(seed: number): RandomRequest {
 const asked = (request: RandomRequest): object => ({
   ...request,
   log_level: LOG_LEVEL,
-  ...(values.run && { runs: inputsFor(request.prog_type) }),
+  ...(values.run && !mayRunLong(request) && { runs: inputsFor(request.prog_type) }),
 });
 
 const NOT_ASKED = 'not asked';
