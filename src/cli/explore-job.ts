@@ -1,12 +1,11 @@
 /** What a search needs, as plain data that a worker thread can be handed, and the search itself. */
-import { dirname, join } from 'node:path';
 import { type ExploreReport, exhaustive, explore, pct, randomWalk, type Strategy } from '../explore/index.js';
 import { type SimWorld, simScenario } from '../explore/sim-scenario.js';
 import type { Scenario } from '../explore/types.js';
 import { kernelProfile } from '../kernel/profile.js';
-import { parseScenario } from '../kernel/sim/scenario.js';
 import { openObject, relocateObject } from '../object/index.js';
 import { readInput } from './files.js';
+import { orUsage, readScenarioFile } from './scenario-file.js';
 import { type TargetOptions, targetFor } from './target.js';
 
 export interface ExploreJob extends TargetOptions {
@@ -29,14 +28,14 @@ export interface ExploreJob extends TargetOptions {
 export function scenarioOf(job: ExploreJob): Scenario<SimWorld> {
   const object = openObject(readInput(job.file), { file: job.file });
   const target = targetFor(object, job);
-  const text = Buffer.from(readInput(job.scenario)).toString('utf8');
-  const parsed = parseScenario(text, (name) => readInput(join(dirname(job.scenario), name)));
+  const parsed = readScenarioFile(job.scenario);
   const scenario = job.kernel === undefined ? parsed : { ...parsed, profile: kernelProfile(job.kernel) };
   const { targetBtf: btf } = target;
-  return simScenario(relocateObject(object, target), scenario, {
+  const found = simScenario(relocateObject(object, target), scenario, {
     name: job.scenario,
     ...(btf !== undefined && { btf }),
   });
+  return { ...found, build: () => orUsage(job.scenario, found.build) };
 }
 
 /** Runs it. Only the time limit looks at the host's clock; it decides when to stop, never what a schedule does. */

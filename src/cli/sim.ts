@@ -2,20 +2,18 @@
  * `bpflab sim`: a scenario, given as data, in a simulated kernel: programs attached to what they are written for, events
  * on several CPUs, and what the kernel says of it. Exit 1 where it reported anything, 2 for a scenario that is none.
  */
-import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
-import { PcapError, ScenarioError } from '../kernel/errors.js';
 import { kernelProfile } from '../kernel/profile.js';
 import { failed } from '../kernel/sim/result.js';
-import { parseScenario, type Scenario } from '../kernel/sim/scenario.js';
+import type { Scenario } from '../kernel/sim/scenario.js';
 import { simulate } from '../kernel/sim/simulate.js';
 import { openObject, relocateObject } from '../object/index.js';
 import { dumpMaps } from '../report/map-dump.js';
 import { type SimReport, simText } from '../report/sim.js';
-import { UsageError } from './errors.js';
 import { readInput } from './files.js';
 import { stdout } from './output.js';
 import { cpuCount, kernelName, positive } from './run-options.js';
+import { orUsage, readScenarioFile } from './scenario-file.js';
 import { addTargetOptions, type TargetOptions, targetFor } from './target.js';
 
 const EXAMPLES = `
@@ -64,25 +62,10 @@ function sim(file: string, options: SimOptions): void {
 
 function readScenario(options: SimOptions): Scenario {
   const { events, kernel, cpus, seed } = options;
-  const text = Buffer.from(readInput(events)).toString('utf8');
-  const beside = (name: string): Uint8Array => readInput(join(dirname(events), name));
-  const scenario = orUsage(events, () => parseScenario(text, beside));
   return {
-    ...scenario,
+    ...readScenarioFile(events),
     ...(kernel !== undefined && { profile: kernelProfile(kernel) }),
     ...(cpus !== undefined && { cpus }),
     ...(seed !== undefined && { seed }),
   };
-}
-
-/** A scenario that is none was called wrongly. */
-function orUsage<T>(file: string, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    if (error instanceof ScenarioError || error instanceof PcapError) {
-      throw new UsageError(error.code, error.detail, { file });
-    }
-    throw error;
-  }
 }

@@ -1,5 +1,6 @@
 /** The search: runs a scenario under one schedule after another until something fails, nothing is left, or it is enough. */
 
+import { ExploreError } from './errors.js';
 import { randomWalk } from './random.js';
 import { replaying } from './replay.js';
 import { preemptionsOf, runOnce } from './run.js';
@@ -75,6 +76,13 @@ export function replay<W extends World>(
   options: { readonly depth?: number } = {},
 ): Failure | undefined {
   const { verdict, decisions, labels } = runOnce(scenario, replaying(schedule), { ...options, record: true });
+  if (verdict === undefined && decisions.length < schedule.steps.length) {
+    const next = schedule.steps[decisions.length];
+    throw new ExploreError(
+      'EXPLORE_REPLAY',
+      `step ${decisions.length + 1} is "${next}", but nothing more can happen`,
+    );
+  }
   if (verdict === undefined) return undefined;
   return { ...verdict, schedule: { ...schedule, steps: labels }, preemptions: preemptionsOf(decisions) };
 }

@@ -1,6 +1,6 @@
 /** `bpflab explore` and `bpflab cfg` as processes: failures, schedules that replay, files to look at, wrong usage. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
@@ -77,6 +77,30 @@ test.each([
   const outcome = bpflab('explore', OBJECT, '--scenario', NMI, ...args);
   expect(outcome.stderr).toMatch(message);
   expect(outcome.status).toBe(2);
+});
+
+test('a scenario that is none is wrong usage, with the file and the place', () => {
+  const file = join(FOLDER, 'none.json');
+  for (const workers of [[], ['--workers', '2']]) {
+    for (const [event, message] of [
+      [{ spend: { ns: -1 } }, 'events[0].spend.ns: -1 is not within'],
+      [{ mapLookup: { map: 'nowhere', key: 1 } }, 'events[0]: the object has no map "nowhere"'],
+    ] as const) {
+      writeFileSync(file, JSON.stringify({ events: [event] }));
+      const outcome = bpflab('explore', OBJECT, '--scenario', file, ...workers);
+      expect(outcome.stderr).toContain(`bpflab: ${file}: ${message}`);
+      expect(outcome.status).toBe(2);
+    }
+  }
+});
+
+test('a schedule that goes on where the scenario has ended is refused', () => {
+  const [scenario, schedule] = [join(FOLDER, 'short.json'), join(FOLDER, 'long.json')];
+  writeFileSync(scenario, JSON.stringify({ events: [{ spend: { ns: 1 } }] }));
+  writeFileSync(schedule, JSON.stringify({ scenario, seed: 1, steps: ['cpu 9 goes on'] }));
+  const outcome = bpflab('explore', OBJECT, '--scenario', scenario, '--replay', schedule);
+  expect(outcome.stderr).toBe('bpflab: step 1 is "cpu 9 goes on", but nothing more can happen\n');
+  expect(outcome.status).toBe(1);
 });
 
 test('a file that is no schedule is refused in a line', () => {

@@ -21,6 +21,7 @@ const VALUES: { readonly [K in Chosen]: readonly KernelProfile[K][] } = {
   pinArray: PINS,
   pinHtab: PINS,
   pinSysBpf: PINS,
+  guardTrampExcept: ['none', 'structOps', 'structOpsLsm'],
   pinBy: ['migrate', 'affinity'],
   thisCpuRmw: ['plain', 'atomic'],
   preallocRule: ['perfOnly', 'v57', 'none'],

@@ -35,7 +35,7 @@ const MAX_RESULTS = 100_000;
 /** Types whose programs say of themselves nothing of what they are to be attached to. */
 const ALONE: readonly ProgType[] = [ProgType.xdp, ProgType.sched_cls, ProgType.perf_event];
 /** Instructions that programs may execute in a scenario: some ten seconds of the host's. */
-const MAX_INSNS = 2_000_000_000;
+const MAX_INSNS = 1_000_000_000;
 /** First pid of tasks that have none. */
 const FIRST_PID = 2000;
 
