@@ -6,7 +6,7 @@
 import type { AttachType } from '../abi/attach-types.js';
 import type { SockFilter } from '../isa/classic/index.js';
 import type { LoadableObject } from '../object/types.js';
-import { Attacher } from './bpf/attach.js';
+import { Attacher, type FunctionOptions } from './bpf/attach.js';
 import type { AttachTarget } from './bpf/attach-target.js';
 import { BpfCommands } from './bpf/commands.js';
 import { helperResolver } from './bpf/helpers/index.js';
@@ -163,8 +163,8 @@ export class Kernel extends Machine {
   }
 
   /** Says that the kernel has a function of this name, for `attach` and `callFunction`. */
-  declareFunction(name: string): void {
-    this.attacher.declareFunction(name);
+  declareFunction(name: string, options: FunctionOptions = {}): void {
+    this.attacher.declareFunction(name, options);
   }
 
   /** Puts a classic filter in front of a task's system calls. Throws `ClassicError` for what Linux refuses. */

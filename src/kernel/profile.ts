@@ -48,6 +48,8 @@ export interface KernelProfile {
   readonly guardTramp: boolean;
   /** Of those, who is let in again. */
   readonly guardTrampExcept: 'none' | 'structOps' | 'structOpsLsm';
+  /** Kprobes are hit through a breakpoint that counts as NMI, not through ftrace. */
+  readonly kprobeNmi: boolean;
   /** The hash map's RCU callback takes `bpf_prog_active`. */
   readonly guardRcuCb: boolean;
   /** `trace_call_bpf` lets events in NMI pass without running programs. */
@@ -140,6 +142,7 @@ const V5_6: Knobs = {
   guardRawTp: false,
   guardTramp: false,
   guardTrampExcept: 'none',
+  kprobeNmi: false,
   guardRcuCb: true,
   inNmiReturn1: true,
   traceCallPreempt: 'preempt',

@@ -44,17 +44,28 @@ type NetKind = 'socket' | 'netns' | 'netfilter' | 'route' | 'sockmap' | 'lirc' |
 /** Functions that every kernel has. */
 const WELL_KNOWN = ['schedule', 'vfs_read', 'do_exit'];
 
+/** Functions of the kernel on its list for error injection (ALLOW_ERROR_INJECTION): system calls, allocations. */
+const INJECTABLE = /^(__(x64|ia32)_(compat_)?sys_\w+|should_(failslab|fail_alloc_page|fail_bio)|open_ctree)$/;
+
+export interface FunctionOptions {
+  /** It is on the list for error injection: `bpf_override_return` may have it return at once. */
+  readonly errorInjection?: boolean;
+}
+
 export class Attacher {
   /** In the order in which they were made; detached ones too. */
   readonly links: BpfLink[] = [];
   /** Functions that somebody has said exist, beside those of the kernel's types. */
   private readonly declared = new Set<string>();
+  /** Of those, the ones on the list for error injection. */
+  private readonly injectable = new Set<string>();
 
   constructor(private readonly points: AttachPoints) {}
 
   /** Says that there is a function of this name, to be called by `callFunction`. */
-  declareFunction(name: string): void {
+  declareFunction(name: string, { errorInjection = false }: FunctionOptions = {}): void {
     this.declared.add(name);
+    if (errorInjection) this.injectable.add(name);
   }
 
   /** Throws `SyscallError` for a target that is not there, `UnsupportedError` for one that cannot be simulated. */
@@ -72,13 +83,17 @@ export class Attacher {
     requireType(prog, target);
     switch (target.kind) {
       case 'kprobe':
+        this.requireInjectable(prog, [target.fn]);
         return attachKprobe(tracing, link, this.fn(prog, target.fn));
       case 'kretprobe':
+        this.requireInjectable(prog, []);
         return attachKretprobe(tracing, link, this.fn(prog, target.fn));
       case 'kprobe.multi':
       case 'kretprobe.multi': {
         const exit = target.kind === 'kretprobe.multi';
-        return attachMulti(tracing, link, this.matching(prog, target.fns), exit);
+        const points = this.matching(prog, target.fns);
+        this.requireInjectable(prog, exit ? [] : points.map(({ name }) => name));
+        return attachMulti(tracing, link, points, exit);
       }
       case 'uprobe':
       case 'uretprobe':
@@ -140,6 +155,16 @@ export class Attacher {
       this.declared.has(name);
     if (there && /^[A-Za-z_.][\w.]*$/.test(name)) return probes.point(name);
     throw SyscallError.of('ENOENT', `the kernel has no function ${name}`, { symbol: prog.name });
+  }
+
+  /** A program that has functions return at once goes to their entry, and only where the kernel is ready for that. */
+  private requireInjectable(prog: BpfProg, names: readonly string[]): void {
+    if (prog.overrides !== true) return;
+    const wrong = names.find((name) => !INJECTABLE.test(name) && !this.injectable.has(name));
+    if (wrong === undefined && names.length > 0) return;
+    const what =
+      wrong === undefined ? 'a function cannot be left at its exit' : `${wrong} is not for error injection`;
+    throw SyscallError.of('EINVAL', what, { symbol: prog.name });
   }
 
   private matching(prog: BpfProg, patterns: readonly string[]): ProbePoint[] {

@@ -134,8 +134,14 @@ export class Tracing {
 
   /** A kprobe is hit: its handler runs without preemption, and not inside another kprobe's. False: it was missed. */
   *kprobe(link: BpfLink, body: () => Flow<unknown>): Flow<boolean> {
+    const { irq, profile } = this.kernel;
+    if (!profile.kprobeNmi) return yield* this.hitKprobe(link, body, 'kprobe_ftrace_handler');
+    return yield* irq.nmiFlow('exc_int3', () => this.hitKprobe(link, body, 'kprobe_int3_handler'));
+  }
+
+  private *hitKprobe(link: BpfLink, body: () => Flow<unknown>, place: string): Flow<boolean> {
     const { sched } = this.kernel;
-    sched.preemptDisable('kprobe_ftrace_handler');
+    sched.preemptDisable(place);
     const { id } = sched.here;
     const hit = this.kprobeRunning[id] === 0;
     if (hit) {

@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { AttachType } from '../../../src/abi/attach-types.js';
 import { assembleClassic } from '../../../src/isa/classic/index.js';
 import { SyscallError, UnsupportedError } from '../../../src/kernel/errors.js';
+import { kernelProfile } from '../../../src/kernel/profile.js';
 import { ASK, kernelOf, load, mapOf, observe, recorded, recording } from './support.js';
 
 const u64 = (value: number): bigint => BigInt.asUintN(64, BigInt(value));
@@ -93,6 +94,7 @@ describe('what programs can do', () => {
   test.each([0, -5])('bpf_override_return: the function returns %d without having run', (result) => {
     const kernel = kernelOf();
     const asm = `r2 = ${result}\ncall bpf_override_return\nr0 = 0\nexit`;
+    kernel.declareFunction('f', { errorInjection: true });
     const returned = load(kernel, 'kprobe', 'r0 = 0\nexit', { name: 'exit' });
     kernel.attach(load(kernel, 'kprobe', asm), 'kprobe:f');
     kernel.attach(returned, 'kretprobe:f');
@@ -103,6 +105,38 @@ describe('what programs can do', () => {
     };
     expect([Number(kernel.callFunction('f', [], { body })), called]).toEqual([result, false]);
     expect(returned.stats.runs).toBe(1);
+  });
+
+  test.each([
+    ['kprobe:g', /g is not for error injection/],
+    ['kprobe.multi:g', /g is not for error injection/],
+    ['kretprobe:f', /exit/],
+    ['kprobe:f', undefined],
+    ['kprobe:should_failslab', undefined],
+    ['ksyscall:openat', undefined],
+  ])('bpf_override_return on %s', (target, refused) => {
+    const kernel = kernelOf();
+    kernel.declareFunction('f', { errorInjection: true });
+    kernel.declareFunction('g');
+    const prog = load(kernel, 'kprobe', 'r2 = 0\ncall bpf_override_return\nr0 = 0\nexit');
+    const attach = (): unknown => kernel.attach(prog, target);
+    if (refused === undefined) expect(attach).not.toThrow();
+    else expect(attach).toThrow(refused);
+  });
+
+  test.each([
+    ['6.18', [0x110001, true, true]],
+    ['5.15', [0x110001, true, true]],
+    ['5.7', undefined],
+  ] as const)('a kprobe that is hit through a breakpoint counts as NMI (%s)', (name, expected) => {
+    const kernel = kernelOf('', { profile: kernelProfile(name, { kprobeNmi: true }) });
+    const seen = observe(kernel);
+    kernel.attach(load(kernel, 'kprobe', ASK), 'kprobe:f');
+    kernel.callFunction('f');
+    const found = seen.map(({ preemptCount, irqsDisabled, pinned }) => [preemptCount, irqsDisabled, pinned]);
+    // In 5.7 trace_call_bpf lets events of NMIs pass without a program.
+    expect(found).toEqual(expected === undefined ? [] : [expected]);
+    expect(kernel.splats).toEqual([]);
   });
 
   test('a sockopt program sees and changes the option', () => {
