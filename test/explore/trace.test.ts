@@ -48,7 +48,8 @@ function faults(events: readonly TraceEventJson[]): string[] {
     else if (ph === 'f') {
       const from = flows.get(id);
       if (from === undefined || from.ts > ts || from.name !== name) found.push(`f ${name} without s`);
-    } else if (ph === 'C' && typeof event.args?.['value'] !== 'number') found.push(`C ${name} has no number`);
+    } else if (ph === 'C' && Object.values(event.args ?? {}).some((value) => typeof value !== 'number'))
+      found.push(`C ${name} has no number`);
   }
   for (const [tid, stack] of open) if (stack.length > 0) found.push(`${stack.join()} on ${tid} never end`);
   for (const span of spans.keys()) found.push(`b ${span} never ends`);
