@@ -65,13 +65,16 @@ export class Executor implements Driver {
   private readonly timers: Timer[] = [];
   /** The choice to go on, by CPU. */
   private readonly runs: readonly Choice[];
+  /** The chooser where nobody puts another one in its place. */
+  private readonly byTime: Chooser;
   /** Background timers since something else happened. */
   private lonely = 0;
 
   constructor(private readonly sched: Sched) {
     sched.driver = this;
     this.runs = sched.cpus.map((cpu) => ({ kind: 'run', cpu }));
-    this.chooser = (choices) => this.furthestBack(choices);
+    this.byTime = (choices) => this.furthestBack(choices);
+    this.chooser = this.byTime;
   }
 
   /**
@@ -202,8 +205,11 @@ export class Executor implements Driver {
       this.reschedule(cpu);
     } else if (sched.interleaved) {
       // It goes on itself unless something else is due: what comes later must not be taken for the next thing.
-      if (!this.choices().some((choice) => timeOf(choice) <= sched.clock.nanos)) return;
-      this.step();
+      const own = this.chooser === this.byTime ? deliverable(cpu) : undefined;
+      // What waits for this CPU's interrupts to be on again comes at once, however far back the others are.
+      if (own !== undefined) this.take({ kind: 'interrupt', cpu, interrupt: own });
+      else if (this.choices().some((choice) => timeOf(choice) <= sched.clock.nanos)) this.step();
+      else return;
     } else return;
     this.comeBack(pause, task, context);
     if (task.pause === pause) task.pause = undefined;
