@@ -13,7 +13,9 @@ export interface Plot {
   readonly lines: readonly PlotLine[];
 }
 
-const WIDTH = 960;
+const MIN_WIDTH = 960;
+/** Pixels that a character of the legend takes at most. */
+const CHARACTER = 7.5;
 const LEFT = 80;
 const TOP = 48;
 const PLOT_WIDTH = 560;
@@ -37,8 +39,10 @@ export function plotSvg({ title, xLabel, yLabel, lines }: Plot): string {
   const x = scaleOf(xs, 2);
   const y = scaleOf(ys, 10);
   const height = TOP + Math.max(PLOT_HEIGHT + BOTTOM, drawn.length * LEGEND_LINE + 20);
+  const longest = Math.max(0, ...drawn.map(({ name }) => name.length));
+  const width = Math.max(MIN_WIDTH, Math.ceil(LEFT + PLOT_WIDTH + 70 + longest * CHARACTER));
   const parts = [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
     `<title>${escaped(title)}</title>`,
     '<rect width="100%" height="100%" fill="#ffffff"/>',
     text(LEFT, 26, title, 'start', 'font-size="16" font-weight="bold"'),
