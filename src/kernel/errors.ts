@@ -45,7 +45,8 @@ export class KernelProfileError extends KernelError {}
 
 /**
  * The simulation came to a state that it cannot leave: `SIM_DEADLOCK` (the message says who waits for whom, on which
- * lock), `SIM_WOULD_WAIT` (something had to wait where nothing else can run), `SIM_STEPS` (more steps than were allowed).
+ * lock), `SIM_WOULD_WAIT` (something had to wait where nothing else can run), `SIM_PANIC` (the kernel would stop);
+ * or it took more than it was allowed: `SIM_STEPS`, `SIM_INSNS`, `SIM_TIME`.
  */
 export class SimulationError extends KernelError {}
 

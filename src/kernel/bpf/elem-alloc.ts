@@ -4,6 +4,7 @@
  * map's own pool (`elem-pool.ts`); here is what allocating costs, which locks it takes, and that it can fail. Models
  * alloc_htab_elem and htab_elem_free_rcu of kernel/bpf/hashtab.c.
  */
+import { SimulationError } from '../errors.js';
 import type { BpfMemAlloc } from '../mm/bpf-mem-alloc.js';
 import { GFP } from '../mm/gfp.js';
 import { type Flow, runAtOnce } from '../sched/flow.js';
@@ -139,5 +140,5 @@ function grown(array: Int32Array<ArrayBuffer>, index: number): Int32Array<ArrayB
 }
 
 function waits(): never {
-  throw new Error('an allocation that must not wait does');
+  throw new SimulationError('SIM_WOULD_WAIT', 'an allocation waits where nothing can be waited for');
 }

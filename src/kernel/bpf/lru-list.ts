@@ -4,6 +4,7 @@
  * kernel/bpf/bpf_lru_list.c of Linux 6.18. Nodes are numbered from 1. Whatever may have to evict is a flow, since the
  * bucket's lock is taken inside the list's; what finds a free node is plain too.
  */
+import { SimulationError } from '../errors.js';
 import type { RawSpinLock } from '../locking/raw-spinlock.js';
 import { type Flow, point, runAtOnce } from '../sched/flow.js';
 import type { MapHost } from './map.js';
@@ -129,7 +130,7 @@ export class LruList {
     }
     // Only where nothing can observe it is this not a flow of the caller's.
     return runAtOnce(this.popFlow(), () => {
-      throw new Error('bpf_lru_pop_free: waits where nothing can be waited for');
+      throw new SimulationError('SIM_WOULD_WAIT', 'bpf_lru_pop_free waits where nothing can be waited for');
     });
   }
 

@@ -3,8 +3,10 @@
  * free list with a lock. With BPF_F_STACK_BUILD_ID frames of user space are stored as build id and offset where they can
  * be resolved in the context at hand, else as addresses. Models kernel/bpf/stackmap.c (5.6 to 6.18).
  */
+
 import { Errno } from '../../abi/errno.js';
 import { MapFlag, StackFlag } from '../../abi/map-flags.js';
+import { sameBytes } from '../lib/bytes.js';
 import { jhash2 } from '../lib/jhash.js';
 import type { Flow } from '../sched/flow.js';
 import { BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory } from './map.js';
@@ -197,8 +199,4 @@ export class StackMap extends BpfMap {
 
 function bytesOf(ips: BigUint64Array): Uint8Array {
   return new Uint8Array(ips.buffer, ips.byteOffset, ips.byteLength);
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

@@ -2,15 +2,12 @@
  * The sockets that look-ups find: connected ones by all four parts, then listeners and unconnected ones by the local
  * address and port, the closest match first. Models `__inet_lookup` and `__udp4_lib_lookup` as far as programs can tell.
  */
+import { sameBytes } from '../lib/bytes.js';
 import type { ObjectHost } from '../lib/kernel-object.js';
 import { type Endpoint, InetSock, type InetSockAttr } from './inet-sock.js';
 import { SocketState } from './sock.js';
 
 const isAny = (address: Uint8Array): boolean => address.every((byte) => byte === 0);
-
-function same(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
 
 export class SockTable {
   readonly sockets: InetSock[] = [];
@@ -58,9 +55,9 @@ function scoreOf(
 ): number {
   if (sock.protocol !== protocol || sock.family !== family || sock.local.port !== local.port) return -1;
   const wild = isAny(sock.local.address);
-  if (!wild && !same(sock.local.address, local.address)) return -1;
+  if (!wild && !sameBytes(sock.local.address, local.address)) return -1;
   if (sock.remote !== undefined) {
-    return sock.remote.port === remote.port && same(sock.remote.address, remote.address) ? 4 : -1;
+    return sock.remote.port === remote.port && sameBytes(sock.remote.address, remote.address) ? 4 : -1;
   }
   if (sock.isTcp && sock.state !== SocketState.LISTEN) return -1;
   return wild ? 0 : 1;

@@ -2,8 +2,10 @@
  * What a scenario says has to hold at its end: values of map elements, sums over CPUs, elements that are gone, numbers of
  * elements. Read from data like the rest of the scenario, and compared with the maps as system calls see them.
  */
+
 import { QueueStackMap } from '../bpf/queue-stack-maps.js';
 import type { Kernel } from '../kernel.js';
+import { sameBytes } from '../lib/bytes.js';
 import { bytesOf, type LoadedObject } from '../loaded-object.js';
 import type { Reader } from './reader.js';
 
@@ -98,10 +100,6 @@ function unmetOne(
 function perCpu(value: Uint8Array, cpus: number, size: number): Uint8Array[] {
   const stride = value.length / cpus;
   return Array.from({ length: cpus }, (_, cpu) => value.subarray(cpu * stride, cpu * stride + size));
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 function numberOf(bytes: Uint8Array): bigint {

@@ -2,12 +2,12 @@
  * The map helpers of kernels whose flows interleave: others may run where a map takes a lock, so that the core returns to
  * the host for them. They do what those of `map.ts` and `output.ts` do in kernels where nothing comes in between.
  */
-import { MapFlag } from '../../../abi/map-flags.js';
-import { type Caller, Execution, type HelperCall, type HelperDef, HelperFault } from '../../../vm/index.js';
+import { type Caller, Execution, type HelperCall, type HelperDef } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
 import { type Flow, point } from '../../sched/flow.js';
 import type { BpfMap } from '../map.js';
 import { RingbufMap } from '../ringbuf.js';
+import { writable } from './map.js';
 import { flagsArg, type HelperTable, mapArg, mapArgOf, sizeArg } from './table.js';
 
 const BEFORE = point('a map helper');
@@ -78,10 +78,4 @@ export function mapFlowHelpers(kernel: Machine): HelperTable {
 
 function* none(): Flow<number> {
   return 0;
-}
-
-/** As for the plain helpers: the verifier keeps programs from changing a map that they may only read. */
-function writable(map: BpfMap): BpfMap {
-  if ((map.mapFlags & MapFlag.BPF_F_RDONLY_PROG) === 0) return map;
-  throw new HelperFault(`map ${map.name} is read-only for programs`);
 }

@@ -18,7 +18,7 @@ import {
 } from './table.js';
 
 /** What the verifier keeps a program from doing: to change a map that it may only read. */
-function writable(map: BpfMap): BpfMap {
+export function writable(map: BpfMap): BpfMap {
   if ((map.mapFlags & MapFlag.BPF_F_RDONLY_PROG) === 0) return map;
   throw new HelperFault(`map ${map.name} is read-only for programs`);
 }
