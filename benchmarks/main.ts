@@ -4,12 +4,13 @@
  */
 import { parseArgs } from 'node:util';
 import { ENTRY } from './entry.js';
+import { EXPLORE } from './explore.js';
 import { geometricMean, type Measurement, measure, type Suite, table } from './framework.js';
 import { MAP_SUITES } from './maps.js';
 import { MICRO } from './micro.js';
 import { PROGRAM_SUITES } from './programs.js';
 
-const SUITES: readonly Suite[] = [...MICRO, ENTRY, ...MAP_SUITES, ...PROGRAM_SUITES];
+const SUITES: readonly Suite[] = [...MICRO, ENTRY, ...MAP_SUITES, ...PROGRAM_SUITES, EXPLORE];
 const WARM_UP = 1;
 
 function runSuite(suite: Suite, filter: RegExp, runs: number): Measurement[] {

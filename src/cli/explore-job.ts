@@ -21,6 +21,7 @@ export interface ExploreJob extends TargetOptions {
   readonly schedules: number;
   readonly seconds?: number;
   readonly depth?: number;
+  readonly quantum?: number;
   readonly keepGoing: boolean;
 }
 
@@ -33,6 +34,7 @@ export function scenarioOf(job: ExploreJob): Scenario<SimWorld> {
   const { targetBtf: btf } = target;
   const found = simScenario(relocateObject(object, target), scenario, {
     name: job.scenario,
+    ...(job.quantum !== undefined && { quantum: job.quantum }),
     ...(btf !== undefined && { btf }),
   });
   return { ...found, build: () => orUsage(job.scenario, found.build) };

@@ -36,6 +36,7 @@ interface Options extends TargetOptions {
   readonly schedules: number;
   readonly seconds?: number;
   readonly depth?: number;
+  readonly insns?: number;
   readonly keepGoing?: boolean;
   readonly workers?: number;
   readonly shard?: Shard;
@@ -81,6 +82,7 @@ export function configure(command: Command): void {
     .option('--schedules <n>', 'most schedules', positive, 1000)
     .option('--seconds <n>', 'stop after so long', positive)
     .option('--depth <n>', 'most steps of a schedule', positive)
+    .option('--insns <n>', 'others may run after so many instructions of a program (default 100)', positive)
     .option('--keep-going', 'go on after the first failure')
     .option('--workers <n>', 'spread the seeds over so many threads', positive)
     .option('--shard <i/n>', 'only every N-th seed, from the I-th: to spread a search over machines', shard)
@@ -118,7 +120,7 @@ async function run(file: string, options: Options): Promise<void> {
 }
 
 function jobOf(file: string, options: Options): ExploreJob {
-  const { strategy, seed, workers, preemptions, kernel, seconds, depth, btf, kconfig } = options;
+  const { strategy, seed, workers, preemptions, kernel, seconds, depth, insns, btf, kconfig } = options;
   if (strategy === 'exhaustive' && (workers !== undefined || options.shard !== undefined)) {
     throw new UsageError(
       'USAGE_EXPLORE',
@@ -145,6 +147,7 @@ function jobOf(file: string, options: Options): ExploreJob {
     ...(kernel !== undefined && { kernel }),
     ...(seconds !== undefined && { seconds }),
     ...(depth !== undefined && { depth }),
+    ...(insns !== undefined && { quantum: insns }),
     ...(btf !== undefined && { btf }),
     ...(kconfig !== undefined && { kconfig }),
   };
@@ -231,7 +234,9 @@ function show(
   if (shown === undefined) return;
   for (const { kind, message } of report?.failures ?? []) stdout.line(`${kind}: ${message}`);
   stdout.line();
-  stdout.line(storyText(steps, { message: shown.kind === 'none' ? 'nothing went wrong' : shown.message }));
+  const message = shown.kind === 'none' ? 'nothing went wrong' : shown.message;
+  const { columns } = process.stdout;
+  stdout.line(storyText(steps, { message }, columns === undefined ? {} : { width: columns }));
 }
 
 function summary({ strategy, schedules, maxDecisions, exhausted, failures, note }: ExploreReport): string {
