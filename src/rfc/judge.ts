@@ -9,6 +9,7 @@ import { kernelProfile } from '../kernel/profile.js';
 import type { TraceEvent } from '../kernel/sched/trace.js';
 import type { SimResult } from '../kernel/sim/result.js';
 import {
+  CLEAN_SCHEDULES,
   type RfcLibrary,
   type RfcOptions,
   runSide,
@@ -72,11 +73,8 @@ function judgeRow(library: RfcLibrary, specs: readonly CaseSpec[], options: RfcO
 export function runCase(library: RfcLibrary, spec: CaseSpec, options: RfcOptions = {}): [SideRun, SideRun] {
   const first = runSide(library, spec, 0, options);
   const needed = 2 * (first.report.schedules ?? 0);
-  const cleanSchedules = Math.max(options.cleanSchedules ?? 0, needed) || undefined;
-  const second = runSide(library, spec, 1, {
-    ...options,
-    ...(cleanSchedules !== undefined && { cleanSchedules }),
-  });
+  const cleanSchedules = Math.max(options.cleanSchedules ?? CLEAN_SCHEDULES, needed);
+  const second = runSide(library, spec, 1, { ...options, cleanSchedules });
   return [first, second];
 }
 

@@ -59,7 +59,7 @@ export interface SideRun {
 
 const DEFAULT_LOOK: readonly LookName[] = ['reports'];
 const SCHEDULES = 400;
-const CLEAN_SCHEDULES = 40;
+export const CLEAN_SCHEDULES = 40;
 
 /** The scenario of a case in the kernel of a side. Throws `ScenarioError` where it is none. */
 export function scenarioOf(library: RfcLibrary, spec: CaseSpec, side: SideSpec): Scenario {
