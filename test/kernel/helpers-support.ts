@@ -1,4 +1,5 @@
 /** What tests of helpers share: kernels with types of their own, programs in assembly, maps. */
+
 import { helperId } from '../../src/abi/helpers.js';
 import { MapType, type MapTypeName } from '../../src/abi/map-types.js';
 import { ProgType, type ProgTypeName } from '../../src/abi/prog-types.js';
@@ -9,6 +10,7 @@ import { Kernel, type KernelOptions } from '../../src/kernel/kernel.js';
 import { Btf } from '../../src/object/btf/btf.js';
 import { encodeBtf } from '../../src/object/btf/encode.js';
 import type { BtfType } from '../../src/object/btf/types.js';
+import { int, structOfBytes as struct } from '../object/btf/sample.js';
 
 /** Types of a kernel that has these functions: each is `void name(void)`. */
 export function btfOfFunctions(names: readonly string[]): Btf {
@@ -16,31 +18,6 @@ export function btfOfFunctions(names: readonly string[]): Btf {
   const funcs = names.map((name): BtfType => ({ kind: 'func', name, type: 1, linkage: 0 }));
   return Btf.parse(encodeBtf([proto, ...funcs]));
 }
-
-const int = (name: string, size: number): BtfType => ({
-  kind: 'int',
-  name,
-  size,
-  bits: size * 8,
-  bitOffset: 0,
-  encoding: 0,
-  signed: false,
-  char: false,
-  bool: false,
-});
-
-const struct = (name: string, size: number, members: readonly [string, number, number][]): BtfType => ({
-  kind: 'struct',
-  name,
-  size,
-  kindFlag: false,
-  members: members.map(([member, type, offset]) => ({
-    name: member,
-    type,
-    bitOffset: offset * 8,
-    bitfieldSize: 0,
-  })),
-});
 
 /** Ids in `PROGRAM_BTF`. */
 export const Id = {

@@ -1,11 +1,12 @@
 /** Maps for tests: short attributes, keys and values as numbers. */
+
 import { MapType, type MapTypeName } from '../../../src/abi/map-types.js';
 import type { BpfMap, MapAttr } from '../../../src/kernel/bpf/map.js';
 import { SyscallError } from '../../../src/kernel/errors.js';
 import { Kernel, type KernelOptions } from '../../../src/kernel/kernel.js';
 import { Btf } from '../../../src/object/btf/btf.js';
 import { encodeBtf } from '../../../src/object/btf/encode.js';
-import type { BtfType } from '../../../src/object/btf/types.js';
+import { int, structOfBytes as struct } from '../../object/btf/sample.js';
 
 export const kernelOf = (options: KernelOptions = {}): Kernel => new Kernel({ cpus: 2, ...options });
 
@@ -38,31 +39,6 @@ export const number = (value: Uint8Array | number): number =>
   typeof value === 'number'
     ? value
     : Number(new DataView(value.buffer, value.byteOffset).getBigUint64(0, true));
-
-const int = (name: string, size: number): BtfType => ({
-  kind: 'int',
-  name,
-  size,
-  bits: size * 8,
-  bitOffset: 0,
-  encoding: 0,
-  signed: false,
-  char: false,
-  bool: false,
-});
-
-const struct = (name: string, size: number, members: readonly [string, number, number][]): BtfType => ({
-  kind: 'struct',
-  name,
-  size,
-  kindFlag: false,
-  members: members.map(([member, type, offset]) => ({
-    name: member,
-    type,
-    bitOffset: offset * 8,
-    bitfieldSize: 0,
-  })),
-});
 
 /** Ids in `BTF`: integers of 4 and 8 bytes, and structures with special fields. */
 export const ID = {

@@ -42,6 +42,14 @@ export const struct = (name: string, size: number, ...list: readonly MemberTuple
   members: members(list),
 });
 
+/** A structure of plain members: name, type, offset in bytes. */
+export const structOfBytes = (
+  name: string,
+  size: number,
+  list: readonly (readonly [member: string, type: number, offset: number])[],
+): BtfType =>
+  struct(name, size, ...list.map(([member, type, offset]) => [member, type, 8 * offset] as const));
+
 export const union = (name: string, size: number, ...list: readonly MemberTuple[]): BtfType => ({
   ...(struct(name, size, ...list) as Extract<BtfType, { kind: 'struct' | 'union' }>),
   kind: 'union',

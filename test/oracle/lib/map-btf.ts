@@ -1,31 +1,7 @@
 /** BTF for maps of a comparison: integers, and structures with a lock or a timer of the kernel's. */
-import { encodeBtf } from '../../../src/object/btf/encode.js';
-import type { BtfType } from '../../../src/object/btf/types.js';
 
-const int = (name: string, size: number): BtfType => ({
-  kind: 'int',
-  name,
-  size,
-  bits: size * 8,
-  bitOffset: 0,
-  encoding: 0,
-  signed: false,
-  char: false,
-  bool: false,
-});
-/** @param members name, type and offset in bytes */
-const struct = (name: string, size: number, members: readonly [string, number, number][]): BtfType => ({
-  kind: 'struct',
-  name,
-  size,
-  kindFlag: false,
-  members: members.map(([member, type, offset]) => ({
-    name: member,
-    type,
-    bitOffset: offset * 8,
-    bitfieldSize: 0,
-  })),
-});
+import { encodeBtf } from '../../../src/object/btf/encode.js';
+import { int, structOfBytes as struct } from '../../object/btf/sample.js';
 
 /** Ids of the types. */
 export const BTF_INT = 1;
