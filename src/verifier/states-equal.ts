@@ -108,14 +108,17 @@ let capable = true;
 let staleIsData = true;
 
 function scalarSafe(old: Reg, cur: Reg, exact: Exactness): boolean {
-  if (exploreAluLimits) return sameShape(old, cur) && (old.id === 0 || ids.matchesScalar(old.id, cur.id));
+  if (exploreAluLimits) return sameShape(old, cur) && linksSafe(old, cur);
   if (exact === NOT_EXACT && !old.precise && (capable || old === unbound)) return true;
-  if (old.id !== 0) {
-    if ((old.id & ADD_CONST) !== (cur.id & ADD_CONST)) return false;
-    if ((old.id & ADD_CONST) !== 0 && old.off !== cur.off) return false;
-    if (!ids.matchesScalar(old.id, cur.id)) return false;
-  }
-  return within(old, cur);
+  return linksSafe(old, cur) && within(old, cur);
+}
+
+/** Linked as the old one was, and as far apart; links that only the current one has do no harm. */
+function linksSafe(old: Reg, cur: Reg): boolean {
+  if (old.id === 0) return true;
+  if ((old.id & ADD_CONST) !== (cur.id & ADD_CONST)) return false;
+  if ((old.id & ADD_CONST) !== 0 && old.off !== cur.off) return false;
+  return ids.matchesScalar(old.id, cur.id);
 }
 
 /** Negative ranges stand for "at the end" and "beyond it": those have to be the same. */

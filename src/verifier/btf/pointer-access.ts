@@ -147,7 +147,6 @@ export function checkMapPointerAccess(
   write: boolean,
   dst: Reg | null,
 ): void {
-  const btf = kernelBtf(v, 'access through a map pointer');
   const name = mapStruct(reg.map!.type);
   if (name === undefined) {
     v.reject(ERRNO.ENOTSUPP, `map_ptr access not supported for map type ${reg.map!.type}`);
@@ -155,6 +154,7 @@ export function checkMapPointerAccess(
   requirePerfmon(v, name);
   if (off < 0) v.denied(`R${regno} is ${name} invalid negative access: off=${off}`);
   if (write) v.denied(`only read from ${name} is supported`);
+  const btf = kernelBtf(v, 'access through a map pointer');
   const found = structAccess(btf, kernelStruct(v, name), off, size, true);
   checkFound(v, found);
   if (dst === null) return;
