@@ -1,9 +1,14 @@
 /** Locks in map values, between CPUs. */
 import { describe, expect, test } from '@jest/globals';
 import { runProgFlow } from '../../src/kernel/bpf/run-prog.js';
-import { acquireResilientLock, releaseLock } from '../../src/kernel/bpf/spin-lock.js';
+import {
+  acquireLock,
+  acquireLockFlow,
+  acquireResilientLock,
+  releaseLock,
+} from '../../src/kernel/bpf/spin-lock.js';
 import { Kernel } from '../../src/kernel/kernel.js';
-import { point } from '../../src/kernel/sched/flow.js';
+import { type Flow, point } from '../../src/kernel/sched/flow.js';
 import { u32 } from '../programs/support.js';
 import { Id, load, makeMap, PROGRAM_BTF } from './helpers-support.js';
 
@@ -48,7 +53,8 @@ describe('bpf_spin_lock between two CPUs', () => {
 
 const BETWEEN = point('between two locks');
 
-test('two that wait for each other: one is told', () => {
+/** Two tasks on two CPUs that each take two locks, in opposite orders. */
+function crossed(acquire: (kernel: Kernel, at: number) => Flow<unknown>) {
   const kernel = new Kernel({ cpus: 2, interleaved: true });
   const { address32: a } = kernel.memory.alloc(8, 'none');
   const { address32: b } = kernel.memory.alloc(8, 'none');
@@ -60,19 +66,42 @@ test('two that wait for each other: one is told', () => {
     const pid = 3000 + cpu;
     const attr = { pid, tgid: pid, comm: 'locker', uid: 0, gid: 0, affinity: [cpu] };
     kernel.sched.spawn(attr, function* () {
-      results.push(yield* acquireResilientLock(kernel, first!));
+      results.push(Number((yield* acquire(kernel, first!)) ?? 0));
       kernel.sched.charge(1000);
       yield BETWEEN;
-      const result = yield* acquireResilientLock(kernel, second!);
+      const result = Number((yield* acquire(kernel, second!)) ?? 0);
       results.push(result);
       if (result === 0) releaseLock(kernel, second!);
       releaseLock(kernel, first!);
     });
   }
+  return { kernel, results, words: () => [kernel.memory.i32[a >> 2], kernel.memory.i32[b >> 2]] };
+}
+
+test('two that wait for each other: one is told', () => {
+  const { kernel, results, words } = crossed(acquireResilientLock);
   kernel.runFor(1_000_000);
   expect(results.filter((result) => result === -35).length).toBeGreaterThanOrEqual(1);
   expect(results.length).toBe(4);
-  expect([kernel.memory.i32[a >> 2], kernel.memory.i32[b >> 2]]).toEqual([0, 0]);
+  expect(words()).toEqual([0, 0]);
+});
+
+test('two that wait for each other with bpf_spin_lock: the simulation ends with who waits for whom', () => {
+  const { kernel, words } = crossed(acquireLockFlow);
+  expect(() => kernel.runFor(1_000_000)).toThrow(
+    /^nobody in a circle can go on: locker\/300\d on CPU \d waits for bpf_spin_lock at 0x[0-9a-f]+, which locker\/300\d on CPU \d took at bpf_spin_lock; locker/,
+  );
+  expect(kernel.splats.map(({ kind }) => kind)).toEqual(['deadlock']);
+  expect(words()).toEqual([1, 1]);
+});
+
+test('a lock taken twice where nothing interleaves stops the program, which says who has it', () => {
+  const kernel = new Kernel();
+  const { address32 } = kernel.memory.alloc(8, 'none');
+  acquireLock(kernel, address32);
+  expect(() => acquireLock(kernel, address32)).toThrow(
+    /^waits for ever for the bpf_spin_lock at 0x[0-9a-f]+, held by \S+ on CPU 0$/,
+  );
 });
 
 test('callbacks may wait, too', () => {

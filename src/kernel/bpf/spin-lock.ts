@@ -5,6 +5,7 @@
  */
 import { Errno } from '../../abi/errno.js';
 import { HelperFault } from '../../vm/index.js';
+import type { Agent, Contended } from '../locking/wait-graph.js';
 import type { Machine } from '../machine.js';
 import { type Flow, point } from '../sched/flow.js';
 import { waitable } from '../sched/sched.js';
@@ -16,6 +17,7 @@ interface Held {
   readonly at: number;
   readonly cpu: number;
   readonly who: string;
+  readonly agent: Agent;
   readonly irqsBefore: boolean;
 }
 
@@ -65,27 +67,45 @@ function leave(kernel: Machine, irqsBefore: boolean): void {
 
 function take(kernel: Machine, at: number, irqsBefore: boolean): void {
   const { here, current } = kernel.sched;
+  const who = `${current.label} on CPU ${here.id}`;
   kernel.memory.i32[at >> 2] = 1;
-  locks(kernel).held.push({ at, cpu: here.id, who: `${current.label} on CPU ${here.id}`, irqsBefore });
+  locks(kernel).held.push({ at, cpu: here.id, who, agent: here.top ?? current, irqsBefore });
 }
 
-function heldAlready(at: number): never {
-  throw new HelperFault(`the lock at 0x${at.toString(16)} is held already`);
+function nameOf(at: number): string {
+  return `bpf_spin_lock at 0x${at.toString(16)}`;
+}
+
+/** The lock as the graph of waiters sees it. */
+function contended(state: ValueLocks, at: number): Contended {
+  const holders = (): Agent[] => state.held.flatMap((lock) => (lock.at === at ? [lock.agent] : []));
+  return { name: nameOf(at), place: PLACE, spins: true, holders, blockers: holders };
 }
 
 /** Takes a lock where nothing interleaves. */
 export function acquireLock(kernel: Machine, at: number): void {
-  if (kernel.memory.i32[at >> 2] !== 0) heldAlready(at);
+  if (kernel.memory.i32[at >> 2] !== 0) {
+    const who = locks(kernel).holderOf(at)?.who ?? 'nobody who could give it back';
+    throw new HelperFault(`waits for ever for the ${nameOf(at)}, held by ${who}`);
+  }
   take(kernel, at, enter(kernel));
 }
 
-/** The same where others may have it. A run that would wait for itself is stopped. */
+/** The same where others may have it. Throws `SimulationError` `SIM_DEADLOCK` where the wait closes a circle: Linux would spin. */
 export function* acquireLockFlow(kernel: Machine, at: number): Flow<void> {
+  const { sched, locks: made } = kernel;
   const irqsBefore = enter(kernel);
-  const result = yield* waitFor(kernel, at);
-  if (result === 0) return take(kernel, at, irqsBefore);
-  leave(kernel, irqsBefore);
-  heldAlready(at);
+  const taken = (): boolean => kernel.memory.i32[at >> 2] !== 0;
+  const state = locks(kernel);
+  const on = waitable(nameOf(at), () => state.holderOf(at)?.who);
+  if (sched.interleaved) yield BEFORE;
+  while (taken()) {
+    const agent = sched.here.top ?? sched.current;
+    made.graph.begin(agent, contended(state, at));
+    yield { kind: 'spin', until: () => !taken(), on };
+    made.graph.end(agent);
+  }
+  take(kernel, at, irqsBefore);
 }
 
 /** bpf_res_spin_lock: 0, or -EDEADLK where the wait could not end. */
@@ -103,7 +123,7 @@ function* waitFor(kernel: Machine, at: number): Flow<number> {
   const cpu = sched.here.id;
   if (sched.interleaved) yield BEFORE;
   const taken = (): boolean => kernel.memory.i32[at >> 2] !== 0;
-  const on = waitable(`bpf_spin_lock at 0x${at.toString(16)}`, () => state.holderOf(at)?.who);
+  const on = waitable(nameOf(at), () => state.holderOf(at)?.who);
   while (taken()) {
     if (state.wouldDeadlock(at, cpu)) return -Errno.EDEADLK;
     state.waiting.set(cpu, at);
