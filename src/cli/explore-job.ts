@@ -16,6 +16,8 @@ export interface ExploreJob extends TargetOptions {
   readonly seed: number;
   /** Seeds are `seed`, `seed + stride`, …: a part of all where a search is spread. */
   readonly stride: number;
+  /** The part of an exhaustive search that this is. */
+  readonly part: { readonly index: number; readonly count: number };
   readonly bugDepth: number;
   readonly preemptions?: number;
   readonly schedules: number;
@@ -55,8 +57,8 @@ export function runJob(job: ExploreJob, onProgress?: (schedules: number) => void
   });
 }
 
-function strategyOf({ strategy, seed, stride, bugDepth, preemptions }: ExploreJob): Strategy {
+function strategyOf({ strategy, seed, stride, bugDepth, preemptions, part }: ExploreJob): Strategy {
   if (strategy === 'random') return randomWalk(seed, stride);
   if (strategy === 'pct') return pct({ seed, stride, depth: bugDepth });
-  return exhaustive(preemptions === undefined ? {} : { preemptions });
+  return exhaustive({ part, ...(preemptions !== undefined && { preemptions }) });
 }

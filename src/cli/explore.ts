@@ -84,8 +84,8 @@ export function configure(command: Command): void {
     .option('--depth <n>', 'most steps of a schedule', positive)
     .option('--insns <n>', 'others may run after so many instructions of a program (default 100)', positive)
     .option('--keep-going', 'go on after the first failure')
-    .option('--workers <n>', 'spread the seeds over so many threads', positive)
-    .option('--shard <i/n>', 'only every N-th seed, from the I-th: to spread a search over machines', shard)
+    .option('--workers <n>', 'spread the search over so many threads', positive)
+    .option('--shard <i/n>', 'only the I-th of N parts: to spread a search over machines', shard)
     .option('--replay <file>', 'run this schedule instead of searching')
     .option('--save <file>', 'write the simplest failing schedule')
     .option('--trace <file>', 'write what it does as trace-event JSON')
@@ -121,12 +121,6 @@ async function run(file: string, options: Options): Promise<void> {
 
 function jobOf(file: string, options: Options): ExploreJob {
   const { strategy, seed, workers, preemptions, kernel, seconds, depth, insns, btf, kconfig } = options;
-  if (strategy === 'exhaustive' && (workers !== undefined || options.shard !== undefined)) {
-    throw new UsageError(
-      'USAGE_EXPLORE',
-      'an exhaustive search cannot be spread: --workers and --shard are for seeds',
-    );
-  }
   if (workers !== undefined && workers > MAX_WORKERS) {
     throw new UsageError('USAGE_EXPLORE', `at most ${MAX_WORKERS} workers, not ${workers}`);
   }
@@ -140,6 +134,7 @@ function jobOf(file: string, options: Options): ExploreJob {
     strategy,
     seed: seed + index,
     stride: parts,
+    part: { index, count: parts },
     bugDepth: options.bugDepth,
     schedules: options.schedules,
     keepGoing: options.keepGoing === true,
@@ -161,6 +156,7 @@ async function spread(job: ExploreJob, workers: number): Promise<ExploreReport> 
       ...job,
       seed: job.seed + index * job.stride,
       stride: job.stride * workers,
+      part: { index: job.part.index + index * job.part.count, count: job.part.count * workers },
       schedules: Math.ceil(job.schedules / workers),
     };
     return inWorker(part, (schedules) => {
@@ -173,6 +169,7 @@ async function spread(job: ExploreJob, workers: number): Promise<ExploreReport> 
   const failures = new Map(reports.flatMap((r) => r.failures).map((f) => [`${f.kind} ${f.message}`, f]));
   return {
     ...first!,
+    exhausted: reports.every(({ exhausted }) => exhausted),
     schedules: reports.reduce((sum, { schedules }) => sum + schedules, 0),
     maxDecisions: Math.max(...reports.map(({ maxDecisions }) => maxDecisions)),
     failures: [...failures.values()],

@@ -16,7 +16,12 @@ export interface ExhaustiveOptions {
   readonly preemptions?: number;
   /** Leave out schedules that differ only in the order of independent steps; only sound for scenarios with footprints. */
   readonly reduce?: boolean;
+  /** A part of the search: of the beginnings of `SPLIT_DEPTH` decisions every `count`-th, from the `index`-th, from 0. */
+  readonly part?: { readonly index: number; readonly count: number };
 }
+
+/** Decisions after which a search that is spread falls into parts. */
+const SPLIT_DEPTH = 6;
 
 /** A decision on the current path. */
 interface Node {
@@ -34,7 +39,8 @@ interface Node {
 }
 
 export function exhaustive(options: ExhaustiveOptions = {}): Strategy {
-  return new DepthFirst(options.preemptions ?? Number.POSITIVE_INFINITY, options.reduce ?? false);
+  const { preemptions = Number.POSITIVE_INFINITY, reduce = false, part = { index: 0, count: 1 } } = options;
+  return new DepthFirst(preemptions, reduce, part);
 }
 
 class DepthFirst implements Strategy {
@@ -45,10 +51,14 @@ class DepthFirst implements Strategy {
   private readonly path: Node[] = [];
   private readonly sleep: SleepTracker | undefined;
   private started = false;
+  /** Beginnings so far, and whether the last one is another part's. */
+  private beginnings = 0;
+  private elsewhere = false;
 
   constructor(
     private readonly bound: number,
     reduce: boolean,
+    private readonly part: { readonly index: number; readonly count: number },
   ) {
     const unbounded = bound === Number.POSITIVE_INFINITY;
     this.sleep = reduce && unbounded ? new SleepTracker() : undefined;
@@ -74,8 +84,17 @@ class DepthFirst implements Strategy {
     return (choices, same, at) => (at < this.path.length ? this.replay(at) : this.extend(choices, same, at));
   }
 
-  learn(_outcome: Outcome): void {
+  learn({ decisions, abandoned }: Outcome): boolean {
     this.sleep?.finish();
+    // A run that ends before its beginning is complete is a beginning of its own.
+    if (!abandoned && decisions.length <= SPLIT_DEPTH) this.begin();
+    return !this.elsewhere;
+  }
+
+  /** One more beginning: whether it is this part's. */
+  private begin(): boolean {
+    this.elsewhere = this.beginnings++ % this.part.count !== this.part.index;
+    return !this.elsewhere;
   }
 
   private replay(at: number): number {
@@ -91,6 +110,8 @@ class DepthFirst implements Strategy {
   }
 
   private extend(choices: readonly Choice[], same: number, at: number): number {
+    if (at < SPLIT_DEPTH) this.elsewhere = false;
+    else if (at === SPLIT_DEPTH && !this.begin()) return -1;
     const before = this.path[at - 1];
     const preemptions = before === undefined ? 0 : before.preemptions + cost(before, before.taken);
     const node: Node = {

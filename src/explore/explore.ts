@@ -35,7 +35,7 @@ export function explore<W extends World>(options: ExploreOptions<W>): ExploreRep
     const decide = strategy.next();
     if (decide === undefined) break;
     const outcome = runOnce(scenario, decide, runOptions);
-    strategy.learn(outcome);
+    if (strategy.learn(outcome) === false) continue;
     if (outcome.abandoned) {
       pruned++;
       continue;

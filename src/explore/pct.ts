@@ -64,6 +64,7 @@ export function pct({ seed = 1, stride = 1, depth = 3 }: PctOptions = {}): Strat
       steps = Math.max(steps, decisions.length);
       threads = Math.max(threads, seen.size);
       placements = Math.max(placements, placed);
+      return undefined;
     },
   };
 }

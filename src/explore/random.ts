@@ -15,6 +15,6 @@ export function randomWalk(seed = 1, stride = 1): Strategy {
       const dice = new Dice(at);
       return (choices) => dice.below(choices.length);
     },
-    learn() {},
+    learn: () => undefined,
   };
 }

@@ -1,4 +1,5 @@
 /** A scenario given as data (`bpflab sim`'s form), as something to explore: every schedule begins in a kernel of its own. */
+import { Verdicts } from '../kernel/bpf/verdicts.js';
 import type { Kernel } from '../kernel/kernel.js';
 import type { Scenario as SimScenario } from '../kernel/sim/scenario.js';
 import { type Prepared, prepare, type SimulateOptions } from '../kernel/sim/simulate.js';
@@ -27,7 +28,8 @@ export function simScenario(
   scenario: SimScenario,
   options: SimScenarioOptions,
 ): Scenario<SimWorld> {
-  const { name, check, quantum, ...simulation } = options;
+  const { name, check, quantum, ...given } = options;
+  const simulation: SimulateOptions = { verdicts: new Verdicts(), ...given };
   const interleaved = { ...scenario, interleaved: true };
   let known: MemoryBaseline | undefined;
   const baseline = (): MemoryBaseline => {

@@ -11,8 +11,8 @@ export interface Strategy {
   readonly watcher?: Watcher;
   /** Decides in the next run; undefined when there is none. */
   next(): Decide | undefined;
-  /** How that run went. */
-  learn(outcome: Outcome): void;
+  /** How that run went; false for one that belongs to another part of a search that is spread. */
+  learn(outcome: Outcome): boolean | undefined;
 }
 
 /** A stream of numbers from a seed (xorshift32 after murmur3's finaliser): `below(n)` gives one of 0 to n-1. */

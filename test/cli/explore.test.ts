@@ -70,7 +70,6 @@ test('workers share the seeds', () => {
 });
 
 test.each([
-  [['--strategy', 'exhaustive', '--workers', '2'], /exhaustive search cannot be spread/],
   [['--preemptions', '1'], /--preemptions goes with --strategy exhaustive/],
   [['--workers', '65'], /at most 64 workers/],
 ])('%j is wrong usage', (args, message) => {

@@ -10,6 +10,7 @@ import {
   type Scenario,
   type Strategy,
 } from '../../src/explore/index.js';
+import { nmiOnBucket } from './kernel-bugs.js';
 import { abaOnFreelist, flickeringFlag, migration, missedWakeUp, tornValue } from './known-bugs.js';
 import { idleSteps, lostUpdate, twoLocks } from './worlds.js';
 
@@ -114,4 +115,41 @@ test('a lost update: 12 of 20 orders', () => {
   // Start, load, store each. An order is good where one stores before the other loads: 4 places for the other's start.
   const [failing, report] = hits(lostUpdate(2) as Scenario, exhaustive(), 1e5);
   expect([failing, report.schedules]).toEqual([12, 20]);
+});
+
+describe.each([1, 2, 3, 7])('an exhaustive search in %i parts', (count) => {
+  const parts = (steps: number, preemptions?: number) =>
+    Array.from({ length: count }, (_, index) => {
+      const strategy = exhaustive({
+        part: { index, count },
+        ...(preemptions !== undefined && { preemptions }),
+      });
+      return explore({ scenario: idleSteps(steps), strategy, schedules: 1e6 });
+    });
+  const sum = (reports: readonly ExploreReport[]): number =>
+    reports.reduce((all, { schedules }) => all + schedules, 0);
+
+  test.each([2, 3, 4, 5])('each of the orders of two tasks of %i steps once', (steps) => {
+    const reports = parts(steps);
+    expect(sum(reports)).toBe(binomial(2 * steps, steps));
+    expect(reports.every(({ exhausted }) => exhausted)).toBe(true);
+    expect(sum(parts(steps, 2))).toBe(boundedOrders(steps, 2));
+  });
+});
+
+describe('an NMI on a bucket that the task below it has locked, with the maps of a kernel', () => {
+  const strategies: readonly [string, () => Strategy][] = [
+    ['random', () => randomWalk(1)],
+    ['PCT', () => pct({ depth: 2 })],
+    ['one preemption', () => exhaustive({ preemptions: 1 })],
+  ];
+  test.each(strategies)('5.7 deadlocks: found by %s', (_name, make) => {
+    const report = explore({ scenario: nmiOnBucket('5.7'), strategy: make(), schedules: 60 });
+    expect(report.failures[0]).toMatchObject({ kind: 'deadlock' });
+  });
+
+  test('no schedule of 6.18 fails', () => {
+    const report = explore({ scenario: nmiOnBucket('6.18'), strategy: exhaustive(), schedules: 200 });
+    expect(report).toMatchObject({ exhausted: true, failures: [] });
+  });
 });
