@@ -19,6 +19,7 @@ import { RingbufMap } from './bpf/ringbuf.js';
 import type { BpfSyscalls } from './bpf/syscall.js';
 import { testRun } from './bpf/test-run.js';
 import type { TestRunAttr, TestRunResult } from './bpf/test-run-types.js';
+import type { Verdicts } from './bpf/verdicts.js';
 import { SyscallError, UnsupportedError } from './errors.js';
 import type { Machine } from './machine.js';
 
@@ -31,6 +32,8 @@ export interface LoadingKernel extends Machine {
 export interface LoadObjectOptions {
   /** Types for programs whose section name says none, or another one, by program name. */
   readonly progTypes?: Readonly<Record<string, ProgType>>;
+  /** What is known of the programs from kernels like this one. */
+  readonly verdicts?: Verdicts;
 }
 
 /** A key or a value: bytes, or a number that takes as many of them as there are, the lowest first. */
@@ -72,15 +75,17 @@ export class LoadedObject<K extends LoadingKernel = LoadingKernel> {
       throw SyscallError.of('ENOENT', `the object has no program ${name}`, { file: this.object.file });
     }
     const typed = this.typed(source);
-    const { btf, license } = this.object;
-    const prog = this.kernel.bpf.progLoad(typed, this.maps, {
+    const { kernel, object } = this;
+    const { btf, license } = object;
+    const { verdicts } = this.options;
+    const prog = kernel.bpf.progLoad(typed, this.maps, {
       license,
       ...(btf !== undefined && { btf }),
-      request: requestOf(
-        this.object,
-        typed,
-        this.kernel.btf === undefined ? {} : { policy: { vmlinux: this.kernel.btf } },
-      ),
+      ...(verdicts !== undefined && { verdicts }),
+      // Not made where the verdict is known.
+      get request() {
+        return requestOf(object, typed, kernel.btf === undefined ? {} : { policy: { vmlinux: kernel.btf } });
+      },
     });
     this.progs.set(name, prog);
     for (const map of prog.maps) if (map instanceof ProgArrayMap) this.fillProgArray(map);

@@ -27,7 +27,7 @@ import {
   type ProgEnv,
 } from '../../verifier/env/index.js';
 import { profileByName, profileNames, type VerifierProfile } from '../../verifier/profile.js';
-import { verifyFor } from '../../verifier/profile-verify.js';
+import { type ProfileResult, verifyFor } from '../../verifier/profile-verify.js';
 import { baseType, PTR_TO_BTF_ID } from '../../verifier/reg-type.js';
 import type { VerifyMap, VerifyRequest, VerifyResult } from '../../verifier/types.js';
 import { verify } from '../../verifier/verify.js';
@@ -47,6 +47,7 @@ import { helperProbesOf } from './helper-probes.js';
 import type { BpfMap } from './map.js';
 import type { BpfProg } from './prog.js';
 import { ProgText } from './prog-text.js';
+import type { Verdicts } from './verdicts.js';
 
 /** Resolves helpers and kernel functions for a program. */
 export type HelperSets = (load: LoadContext) => HelperResolver;
@@ -58,6 +59,8 @@ export interface ProgLoadOptions {
   readonly license?: string;
   /** The request for the verifier, where there is more to say than the rest says. */
   readonly request?: VerifyRequest;
+  /** What is known of programs from kernels like this one. */
+  readonly verdicts?: Verdicts;
 }
 
 /** What a resolver may ask about the program that is being loaded. */
@@ -112,6 +115,7 @@ export function loadProg(
     text,
     overrides: text.helpers().has('bpf_override_return'),
     verified,
+    maxCtxOffset: verified ? verdict.maxCtxOffset : 0,
     maps: [...used],
     lineInfo: source.lineInfo,
     section: source.section,
@@ -131,9 +135,17 @@ function judge(
   options: ProgLoadOptions,
 ): VerifyResult | undefined {
   if (kernel.verifyMode === 'never') return undefined;
-  const request = options.request ?? requestFor(kernel, source, maps, options);
-  const result = kernel.verifyMode === 'enforce' ? enforced(kernel, request) : verify(request);
-  if (kernel.verifyMode !== 'enforce' || result.verdict === 'accept') return result;
+  const enforce = kernel.verifyMode === 'enforce';
+  const ask = (): ProfileResult => {
+    const request = options.request ?? requestFor(kernel, source, maps, options);
+    const { profile } = kernel;
+    return enforce
+      ? verifyFor(verifierOf(profile), request)
+      : { ...verify(request), profile: profile.name, warnings: [] };
+  };
+  const said = options.verdicts === undefined ? ask() : options.verdicts.of(source, ask);
+  const result = settled(kernel, said);
+  if (!enforce || result.verdict === 'accept') return result;
   const place = { symbol: source.name, ...(result.insn !== undefined && { insn: result.insn }) };
   if (result.verdict === 'unsupported') {
     throw new UnsupportedError('UNSUPPORTED_PROGRAM', `the verifier cannot judge: ${result.message}`, place);
@@ -141,9 +153,8 @@ function judge(
   throw SyscallError.ofErrno(result.errno, result.message || 'the program is refused', place);
 }
 
-/** The verdict of the verifier of the kernel that is simulated; its warning goes to the log. */
-function enforced(kernel: Machine, request: VerifyRequest): VerifyResult {
-  const result = verifyFor(verifierOf(kernel.profile), request);
+/** What the verdict comes to; a warning of the simulated kernel's verifier goes to the log. */
+function settled(kernel: Machine, result: ProfileResult): VerifyResult {
   if (result.verdict === 'accept' && result.warnings.length > 0) {
     kernel.sched.console.warnOnce(
       'kernel/bpf/verifier.c check_map_prog_compatibility',

@@ -8,6 +8,7 @@ import { ProgType } from '../../abi/prog-types.js';
 import { BpflabError } from '../../errors.js';
 import type { Btf } from '../../object/btf/btf.js';
 import type { LoadableObject } from '../../object/types.js';
+import type { Verdicts } from '../bpf/verdicts.js';
 import { ScenarioError, SimulationError, UnsupportedError } from '../errors.js';
 import { Kernel } from '../kernel.js';
 import { bytesOf, type LoadedObject } from '../loaded-object.js';
@@ -22,6 +23,8 @@ import type { EventSpec, Scenario } from './scenario.js';
 export interface SimulateOptions {
   /** Types of the kernel that the object was relocated for. */
   readonly btf?: Btf;
+  /** What is known of the object's programs from simulations like this one. */
+  readonly verdicts?: Verdicts;
 }
 
 /** A scenario under way. */
@@ -80,12 +83,12 @@ class Simulation implements Prepared {
   constructor(
     object: LoadableObject,
     private readonly scenario: Scenario,
-    { btf }: SimulateOptions,
+    { btf, verdicts }: SimulateOptions,
   ) {
     const { cpus, profile, seed, interleaved, verify } = scenario;
     this.kernel = new Kernel({ cpus, profile, seed, interleaved, verify, ...(btf !== undefined && { btf }) });
     this.kernel.executor.maxInsns = MAX_INSNS;
-    this.loaded = this.kernel.load(object);
+    this.loaded = this.kernel.load(object, verdicts === undefined ? {} : { verdicts });
     this.actions = new Actions(this.kernel, this.loaded);
     this.startNs = this.kernel.sched.clock.nanos;
     this.taken = new Set(scenario.tasks.map(({ attr }) => attr.pid));
