@@ -265,6 +265,15 @@ function ctxField(
   return field;
 }
 
+/** Bytes of the context up to the last one that was found to be accessible and is used (`max_ctx_offset`). */
+export function maxCtxOffset(v: Verifier): number {
+  let most = 0;
+  for (const [key, field] of v.ctxFields) {
+    if (field !== NO_FIELD) most = Math.max(most, Math.floor(key / 64) + ((key % 64) >> 2));
+  }
+  return most;
+}
+
 function accessOther(
   v: Verifier,
   reg: Reg,

@@ -122,4 +122,6 @@ export interface VerifyResult {
   readonly reached: Uint8Array;
   /** A register type (`reg-type.ts`) a slot: what the load or store there goes through; 0 where it is none. */
   readonly pointerTypes: Uint32Array;
+  /** Bytes of the context up to the last one that some path uses: a test run has to be given as many. */
+  readonly maxCtxOffset: number;
 }

@@ -14,6 +14,7 @@ import { finalStackDepths } from './final-depth.js';
 import { computeLiveRegisters } from './live-regs.js';
 import { StackLiveness } from './live-stack.js';
 import { LOG_INSNS, LOG_STATES, LOG_STATS, saysOnlyFailures } from './log.js';
+import { maxCtxOffset } from './mem-access.js';
 import { scanInsns } from './scan.js';
 import { checkMaxStackDepth } from './stack-depth.js';
 import { addSubprogs, checkFuncInfo, checkFuncInfoEarly, checkSubprogs } from './subprogs.js';
@@ -134,5 +135,6 @@ function result(v: Verifier, verdict: Verdict, errno: number, message: string): 
     log: v.log.text(),
     reached: v.aux.reached(),
     pointerTypes: Uint32Array.from(v.aux.ptrType),
+    maxCtxOffset: maxCtxOffset(v),
   };
 }

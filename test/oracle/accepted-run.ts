@@ -9,7 +9,7 @@ import { BpflabError } from '../../src/errors.js';
 import { decodeInsns } from '../../src/isa/index.js';
 import type { BpfMap } from '../../src/kernel/bpf/map.js';
 import { testRun } from '../../src/kernel/bpf/test-run.js';
-import { ProgramFaultError, UnsupportedError } from '../../src/kernel/errors.js';
+import { ProgramFaultError, SyscallError, UnsupportedError } from '../../src/kernel/errors.js';
 import { Kernel } from '../../src/kernel/kernel.js';
 import type { LoadableProgram } from '../../src/object/types.js';
 import { requestFromJson } from '../../src/verifier/raw-request.js';
@@ -66,6 +66,8 @@ export type RunVerdict =
   | { readonly kind: 'fault' | 'differs'; readonly what: string };
 
 interface OurRun {
+  /** 0, or why the input was refused. */
+  readonly errno: number;
   readonly retval: number;
   readonly data: string;
 }
@@ -176,12 +178,17 @@ function runOurs(request: RandomRequest, inputs: readonly RunInput[], kernel: Ke
     request: requestFromJson(request, btfOf, kernelPolicy()),
   });
   return inputs.map(({ data_in, ctx_in }) => {
-    const { retval, dataOut } = testRun(kernel, prog, {
-      fuel: FUEL,
-      ...(data_in !== undefined && { dataIn: bytes(data_in) }),
-      ...(ctx_in !== undefined && { ctxIn: bytes(ctx_in) }),
-    });
-    return { retval, data: Buffer.from(dataOut ?? []).toString('hex') };
+    try {
+      const { retval, dataOut } = testRun(kernel, prog, {
+        fuel: FUEL,
+        ...(data_in !== undefined && { dataIn: bytes(data_in) }),
+        ...(ctx_in !== undefined && { ctxIn: bytes(ctx_in) }),
+      });
+      return { errno: 0, retval, data: Buffer.from(dataOut ?? []).toString('hex') };
+    } catch (error) {
+      if (error instanceof SyscallError) return { errno: error.errno, retval: 0, data: '' };
+      throw error;
+    }
   });
 }
 
@@ -189,7 +196,9 @@ function firstDifference(ours: readonly OurRun[], theirs: readonly KernelRun[]):
   for (const [i, mine] of ours.entries()) {
     const run = theirs[i];
     if (run === undefined) return undefined;
-    if (run.errno !== 0) return `run ${i}: Linux answers errno ${run.errno}, ours returns ${mine.retval}`;
+    if (run.errno !== mine.errno)
+      return `run ${i}: Linux answers errno ${run.errno}, ours ${mine.errno} and ${mine.retval}`;
+    if (run.errno !== 0) continue;
     if (run.retval !== mine.retval) return `run ${i}: Linux returns ${run.retval}, ours ${mine.retval}`;
     if ((run.data_out ?? '') !== mine.data)
       return `run ${i}: Linux leaves ${run.data_out}, ours ${mine.data}`;
@@ -222,6 +231,8 @@ export function runAccepted(request: RandomRequest, theirs: readonly KernelRun[]
   const inputs = inputsFor(request.prog_type);
   try {
     const ours = runOurs(request, inputs.length > 0 ? inputs : [{}], sharedKernel());
+    const refused = inputs.length === 0 ? ours.find(({ errno }) => errno !== 0) : undefined;
+    if (refused !== undefined) return { kind: 'fault', what: `not run: errno ${refused.errno}` };
     if (theirs.length === 0 || !isPure(request)) return { kind: 'not compared' };
     const what = firstDifference(ours, theirs);
     if (what === undefined) return { kind: 'equal' };

@@ -20,6 +20,8 @@ export interface BpfProg {
   readonly text?: ProgText;
   /** The verifier accepted it, so that its context accesses are converted. */
   readonly verified: boolean;
+  /** Bytes of the context up to the last one that it uses; 0 where the verifier did not say. */
+  readonly maxCtxOffset?: number;
   readonly maps: readonly BpfMap[];
   readonly lineInfo: readonly LineInfo[];
   /** Section name in the object; empty where there is none. */

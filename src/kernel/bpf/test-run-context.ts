@@ -99,12 +99,24 @@ function contextFor(prog: BpfProg, layout: ContextLayout | undefined, given: Uin
       prog,
       `${given.length} bytes are more than ${MAX_TRACING_ARGS} arguments`,
     );
+    if (type !== ProgType.tracing && type !== ProgType.lsm) requireWhole(prog, given);
     return contextBytes(prog, given, Math.ceil(given.length / 8) * 8);
   }
   if (layout !== undefined) return contextBytes(prog, given, layout.size);
   const most = type === ProgType.syscall ? MAX_SYSCALL_CONTEXT : MAX_TRACE_SIZE;
   requireInput(given.length <= most, prog, `a context has at most ${most} bytes, not ${given.length}`);
+  if (type === ProgType.syscall) requireWhole(prog, given);
   return given.slice();
+}
+
+/** All that the program uses of a context has to be given. */
+function requireWhole(prog: BpfProg, { length }: Uint8Array): void {
+  const { maxCtxOffset = 0 } = prog;
+  requireInput(
+    length >= maxCtxOffset,
+    prog,
+    `the program uses ${maxCtxOffset} bytes of its context, not ${length}`,
+  );
 }
 
 /** Names of the full pointers between which the context shows data. */
