@@ -10,7 +10,6 @@ import { Kernel } from '../../src/kernel/kernel.js';
 import { load } from './helpers-support.js';
 
 const EINVAL = 22;
-const SLEEPABLE = 16;
 
 const ROWS: readonly (readonly [type: ProgTypeName, asm: string, given: number, errno: number])[] = [
   ['raw_tracepoint', 'r0 = *(u64 *)(r1 + 40)', 40, EINVAL],
@@ -23,8 +22,7 @@ const ROWS: readonly (readonly [type: ProgTypeName, asm: string, given: number, 
 
 test.each(ROWS)('%s, %j, given %i bytes', (type, asm, given, errno) => {
   const kernel = new Kernel();
-  const flags = type === 'syscall' ? { progFlags: SLEEPABLE } : {};
-  const prog = load(kernel, type, `${asm}\nr0 = 7\nexit`, flags);
+  const prog = load(kernel, type, `${asm}\nr0 = 7\nexit`);
   const run = (): number => testRun(kernel, prog, { ctxIn: new Uint8Array(given) }).retval;
   if (errno === 0) expect(run()).toBe(7);
   else expect(run).toThrow(expect.objectContaining({ errno, constructor: SyscallError }));
