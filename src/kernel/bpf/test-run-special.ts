@@ -2,14 +2,15 @@
  * Test runs whose context Linux makes up of another one that the caller gives: flow dissectors and socket look-ups. Models
  * net/bpf/test_run.c of Linux 6.18.
  */
+
 import { offsetOf } from '../../abi/context/layout.js';
 import { FLOW_KEYS, SK_BUFF } from '../../abi/context/skb.js';
 import { SK_LOOKUP } from '../../abi/context/sock.js';
+import { ETH_HLEN, SK_DROP, SK_PASS } from '../../abi/packet.js';
 import { SyscallError } from '../errors.js';
 import type { Machine } from '../machine.js';
 import { MAX_LINEAR, SkBuff } from '../net/skb.js';
 import { SocketFamily } from '../net/sock.js';
-import { ETH_HLEN } from '../net/xdp.js';
 import type { BpfProg } from './prog.js';
 import type { RunContext } from './run-context.js';
 import { runProg } from './run-prog.js';
@@ -21,8 +22,6 @@ export interface RunningAttr extends TestRunAttr {
 }
 
 const FLOW_FLAGS = 7;
-const SK_PASS = 1;
-const SK_DROP = 0;
 
 /** The packet from its Ethernet header on, and keys that the program fills; they come back as the data. */
 export function testRunFlowDissector(kernel: Machine, prog: BpfProg, attr: RunningAttr): TestRunResult {

@@ -3,8 +3,10 @@
  * hand: whoever wants it gives the context's fields and the packet, and it runs where Linux runs it. The events that the
  * simulation brings about by itself are those of `attach-*.ts` beside this.
  */
+
 import { contextOf } from '../../abi/context/index.js';
 import { FLOW_KEYS, SK_BUFF } from '../../abi/context/skb.js';
+import { ETH_HLEN } from '../../abi/packet.js';
 import { ProgType, progTypeName } from '../../abi/prog-types.js';
 import type { BpfProg } from '../bpf/prog.js';
 import { runTrampolineProg } from '../bpf/trampoline.js';
@@ -44,7 +46,6 @@ const SKB_TYPES: readonly ProgType[] = [
 /** Their packet begins with its Ethernet header. */
 const L2_TYPES: readonly ProgType[] = [ProgType.flow_dissector];
 const MAX_CONTEXT = 0xffff;
-const ETH_HLEN = 14;
 
 export class NetHooks {
   constructor(

@@ -2,17 +2,13 @@
  * Socket buffers for packets that are under way: each has its own as long as programs work on it. Models `eth_type_trans`
  * (net/ethernet/eth.c) for what a buffer says of its frame.
  */
+import { ETH_HLEN, ETH_P_802_2, ETH_P_802_3, PACKET_MULTICAST, PACKET_OTHERHOST } from '../../abi/packet.js';
 import type { EngineMemory } from '../../vm/index.js';
 import { SkBuff } from './skb.js';
-import { ETH_HLEN } from './xdp.js';
 
 const PACKET_HOST = 0;
-const PACKET_MULTICAST = 2;
-const PACKET_OTHERHOST = 3;
 const PACKET_OUTGOING = 4;
 const ETH_P_802_3_MIN = 0x600;
-const ETH_P_802_3 = 0x0001;
-const ETH_P_802_2 = 0x0004;
 
 /** The device that a packet comes from or goes to. */
 export interface PacketDevice {

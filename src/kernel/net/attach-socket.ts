@@ -3,10 +3,12 @@
  * its control group, its filter, its socket map. Models `__inet_lookup`, `inet_lookup_run_sk_lookup`, `reuseport_select_sock`,
  * `sk_filter_trim_cap` and `BPF_CGROUP_RUN_PROG_INET_INGRESS` as far as programs see them: TCP and UDP, no fragments.
  */
+
 import { AttachType } from '../../abi/attach-types.js';
 import { offsetOf } from '../../abi/context/layout.js';
 import { SK_BUFF } from '../../abi/context/skb.js';
 import { SK_LOOKUP, SK_REUSEPORT_MD } from '../../abi/context/sock.js';
+import { ETH_P_IP, ETH_P_IPV6, SK_PASS } from '../../abi/packet.js';
 import { ProgType } from '../../abi/prog-types.js';
 import { stateOf } from '../bpf/helpers/state.js';
 import type { BpfProg } from '../bpf/prog.js';
@@ -25,10 +27,6 @@ import type { PacketTuple } from './packet-tuple.js';
 import type { SkBuff } from './skb.js';
 import { SocketFamily } from './sock.js';
 import { SockmapProgs } from './sockmap-progs.js';
-
-const SK_PASS = 1;
-const ETH_P_IP = 0x0800;
-const ETH_P_IPV6 = 0x86dd;
 
 /** What the look-up found: a socket, nobody, or a refusal by a program. */
 type Found = InetSock | 'nobody' | 'refused';

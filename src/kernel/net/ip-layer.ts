@@ -3,8 +3,10 @@
  * control groups on the way out, sockets on the way in. Every packet received is for this host. Models net/ipv4/ip_input.c,
  * ip_output.c and `bpf_flow_dissect` (net/core/flow_dissector.c) as far as programs see them.
  */
+
 import { AttachType } from '../../abi/attach-types.js';
 import { FLOW_KEYS, SK_BUFF } from '../../abi/context/skb.js';
+import { ETH_HLEN } from '../../abi/packet.js';
 import { ProgType } from '../../abi/prog-types.js';
 import type { BpfLink } from '../bpf/link.js';
 import type { BpfProg } from '../bpf/prog.js';
@@ -23,7 +25,6 @@ import { addressesOf, type PacketAddresses, tupleOf } from './packet-tuple.js';
 import type { SkBuff } from './skb.js';
 
 const BPF_OK = 0;
-const ETH_HLEN = 14;
 
 /** A packet between two of its stations. */
 interface Passage {

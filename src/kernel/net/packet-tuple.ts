@@ -1,10 +1,8 @@
 /** Who sends what to whom, as a frame says it. Models what `__inet_lookup_skb` reads of a packet. */
+import { ETH_HLEN, ETH_P_IP, ETH_P_IPV6 } from '../../abi/packet.js';
 import type { Endpoint } from './inet-sock.js';
 import { SocketFamily, SocketProtocol } from './sock.js';
 
-const ETH_HLEN = 14;
-const ETH_P_IP = 0x0800;
-const ETH_P_IPV6 = 0x86dd;
 const IPV4_HLEN = 20;
 const IPV6_HLEN = 40;
 const UDP_HLEN = 8;

@@ -3,8 +3,10 @@
  * says where a message ends, a verdict on it). Models net/core/skmsg.c and net/ipv4/tcp_bpf.c of Linux 6.18 as far as
  * programs see them.
  */
+
 import { AttachType, attachTypeName } from '../../abi/attach-types.js';
 import { SK_MSG_MD } from '../../abi/context/sock.js';
+import { SK_PASS } from '../../abi/packet.js';
 import { ProgType } from '../../abi/prog-types.js';
 import type { BpfLink } from '../bpf/link.js';
 import type { BpfMap } from '../bpf/map.js';
@@ -20,7 +22,6 @@ import type { MessagePart } from './packet-result.js';
 import type { SkBuff } from './skb.js';
 import { type Sock, SocketFamily } from './sock.js';
 
-const SK_PASS = 1;
 /** The places that a map has for programs. */
 const PLACES = ['msg', 'parser', 'verdict'] as const;
 type Place = (typeof PLACES)[number];

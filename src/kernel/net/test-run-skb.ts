@@ -2,6 +2,15 @@
 
 import { offsetOf } from '../../abi/context/layout.js';
 import { SK_BUFF, SOCK } from '../../abi/context/skb.js';
+import {
+  ETH_HLEN,
+  ETH_P_802_2,
+  ETH_P_802_3,
+  ETH_P_IP,
+  ETH_P_IPV6,
+  PACKET_MULTICAST,
+  PACKET_OTHERHOST,
+} from '../../abi/packet.js';
 import { ProgType } from '../../abi/prog-types.js';
 import { TcAction } from '../../abi/tc.js';
 import type { BpfProg } from '../bpf/prog.js';
@@ -11,18 +20,11 @@ import { SyscallError } from '../errors.js';
 import type { Machine } from '../machine.js';
 import { MAX_LINEAR, SkBuff } from './skb.js';
 import { SocketState } from './sock.js';
-import { ETH_HLEN } from './xdp.js';
 
-const ETH_P_802_3 = 0x0001;
-const ETH_P_802_2 = 0x0004;
-const ETH_P_IP = 0x0800;
-const ETH_P_IPV6 = 0x86dd;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const IPV4_HEADER = 20;
 const IPV6_HEADER = 40;
-const PACKET_MULTICAST = 2;
-const PACKET_OTHERHOST = 3;
 const LOOPBACK_IFINDEX = 1;
 const GSO_LEGACY_MAX_SIZE = 65536;
 const GSO_MAX_SEGS = 65535;

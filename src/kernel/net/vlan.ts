@@ -2,11 +2,11 @@
  * The VLAN tag of a socket buffer: the outermost lies beside the packet, as hardware hands it over, the others in it. Models
  * `skb_vlan_push` and `skb_vlan_pop` (net/core/skbuff.c) of Linux 6.18.
  */
+import { ETH_HLEN } from '../../abi/packet.js';
 import { SKB_OFFSET, type SkBuff } from './skb.js';
 
 const ETH_P_8021Q = 0x8100;
 const ETH_P_8021AD = 0x88a8;
-const ETH_HLEN = 14;
 const VLAN_HLEN = 4;
 const MAC_ADDRESSES = 12;
 

@@ -6,6 +6,7 @@
 import { offsetOf } from '../../abi/context/layout.js';
 import { XDP_MD } from '../../abi/context/xdp.js';
 import { Errno } from '../../abi/errno.js';
+import { ETH_HLEN } from '../../abi/packet.js';
 import type { EngineMemory, Region } from '../../vm/index.js';
 import { ContextPointers } from './context-pointers.js';
 
@@ -15,7 +16,6 @@ export const XDP_PACKET_HEADROOM = 256;
 export const XDP_TAILROOM = 320;
 /** sizeof(struct xdp_frame), kept free in front of the data. */
 const XDP_FRAME = 40;
-export const ETH_HLEN = 14;
 const MAX_METADATA = 255;
 
 const DATA = offsetOf(XDP_MD, 'data');

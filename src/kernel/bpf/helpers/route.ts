@@ -2,7 +2,9 @@
  * Where packets go: routes, neighbours, devices, tunnels. Models `bpf_fib_lookup`, `bpf_check_mtu`, `bpf_redirect_neigh` and
  * the tunnel helpers of net/core/filter.c, Linux 6.18.
  */
+
 import { Errno } from '../../../abi/errno.js';
+import { ETH_HLEN } from '../../../abi/packet.js';
 import { ProgType } from '../../../abi/prog-types.js';
 import { TcAction } from '../../../abi/tc.js';
 import type { HelperCall } from '../../../vm/index.js';
@@ -12,7 +14,6 @@ import { SocketFamily } from '../../net/sock.js';
 import { stateOf } from './state.js';
 import { EINVAL, flagsArg, type HelperTable, plainHelpers, sizeArg } from './table.js';
 
-const ETH_HLEN = 14;
 const MTU_CHECK_SEGMENTS = 1;
 const FRAG_NEEDED = 1;
 const PARAMS_SIZE = 64;

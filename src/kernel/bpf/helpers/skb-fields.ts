@@ -2,14 +2,15 @@
  * Helpers that change what a packet's `struct sk_buff` says of it: type, checksum state, hash, time, congestion mark. Models
  * net/core/filter.c of Linux 6.18.
  */
+
 import { Errno } from '../../../abi/errno.js';
+import { PACKET_OTHERHOST } from '../../../abi/packet.js';
 import type { HelperCall } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
 import { SKB_OFFSET, type SkBuff } from '../../net/skb.js';
 import { skbOf } from './skb.js';
 import { EINVAL, type HelperTable, plainHelpers } from './table.js';
 
-const PACKET_OTHERHOST = 3;
 const IPV4 = 0x0008;
 const IPV6 = 0xdd86;
 /** BPF_CSUM_LEVEL_QUERY and the last of its kin, RESET. */

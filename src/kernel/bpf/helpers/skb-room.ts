@@ -2,7 +2,9 @@
  * Helpers that make or take room within a packet, and change what it is. Models `bpf_skb_adjust_room`,
  * `bpf_skb_change_proto` and `bpf_lwt_push_encap` of net/core/filter.c, Linux 6.18.
  */
+
 import { Errno } from '../../../abi/errno.js';
+import { ETH_HLEN } from '../../../abi/packet.js';
 import type { HelperCall } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
 import { MAX_LENGTH, type SkBuff } from '../../net/skb.js';
@@ -32,7 +34,6 @@ const DECAP_L3 = Flag.DECAP_L3_IPV4 | Flag.DECAP_L3_IPV6;
 const L2_SHIFT = 56n;
 const FLAGS = 0x1ffn | (0xffn << L2_SHIFT);
 const MAX_DIFFERENCE = 0xfff;
-const ETH_HLEN = 14;
 const LWT_ENCAP_IP = 2;
 const LWT_MAX_HEADROOM = 256;
 

@@ -2,9 +2,11 @@
  * Helpers on sockets: look-ups, casts, options, cookies, and what programs on sockets may ask and set. Models
  * net/core/filter.c and net/core/sock_map.c of Linux 6.18.
  */
+
 import { offsetOf } from '../../../abi/context/layout.js';
 import { SK_REUSEPORT_MD } from '../../../abi/context/sock.js';
 import { Errno } from '../../../abi/errno.js';
+import { SK_DROP, SK_PASS } from '../../../abi/packet.js';
 import { ProgType } from '../../../abi/prog-types.js';
 import type { HelperCall } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
@@ -26,8 +28,6 @@ import {
 
 const IPV4_TUPLE = 12;
 const IPV6_TUPLE = 36;
-const SK_DROP = 0;
-const SK_PASS = 1;
 /** BPF_SK_LOOKUP_F_REPLACE, BPF_SK_LOOKUP_F_NO_REUSEPORT. */
 const SELECT_FLAGS = 3;
 const REPLACE = 1;
