@@ -185,6 +185,19 @@ describe('recorded requests', () => {
     expect(verdictFor('--kernel', '5.7-rt')).toBe('reject');
   });
 
+  test('are judged for the capabilities that they or the command name', () => {
+    const leak = 'bfa00000000000009500000000000000';
+    const verdicts = (extra: Row, ...args: string[]): unknown[] =>
+      verify(['--raw', '-', ...args], `${request(leak, { prog_type: 'socket_filter', ...extra })}\n`)
+        .rows()
+        .map(({ verdict, message }) => [verdict, message]);
+    const refused = [['reject', 'R0 leaks addr as return value']];
+    expect(verdicts({})).toEqual([['accept', '']]);
+    expect(verdicts({ caps: ['bpf'] })).toEqual(refused);
+    expect(verdicts({ caps: ['bpf'] }, '--caps', 'CAP_BPF,CAP_PERFMON')).toEqual([['accept', '']]);
+    expect(verdicts({}, '--unpriv')).toEqual(refused);
+  });
+
   test('all accepted exits with 0', () => {
     expect(verify(['--raw', '-'], `${request(RETURN_0)}\n`).status).toBe(0);
   });
@@ -202,6 +215,8 @@ describe('what is called wrongly or cannot be read says so in one line and exits
     [[COUNTER, '--sarif', '-'], /name a file for --sarif/],
     [[COUNTER, '--btf', 'no-such.btf'], /no-such\.btf/],
     [[COUNTER, '--btf-dir', '.'], /--btf-dir goes with --raw/],
+    [[COUNTER, '--caps', 'bpf,root'], /capabilities are bpf, perfmon, net_admin, sys_admin/],
+    [[COUNTER, '--caps', 'bpf', '--unpriv'], /--unpriv and --caps exclude each other/],
     [[COUNTER, '--raw', '-'], /exclude each other/],
     [['--raw', '-', '--explain'], /--raw has no use for --explain/],
     [['--raw', 'no-such.jsonl'], /no-such\.jsonl: no such file/],
