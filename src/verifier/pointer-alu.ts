@@ -43,7 +43,7 @@ import {
   unbound32,
 } from './scalar/index.js';
 import { borrow, carry } from './scalar/pair.js';
-import { checkStays, newWindow, sanitizeAfter, sanitizeBefore } from './speculation.js';
+import { checkStays, NO_WINDOW, newWindow, sanitizeAfter, sanitizeBefore } from './speculation.js';
 
 /** High half of the smallest 64-bit number. */
 const S32_MIN = -0x80000000;
@@ -70,7 +70,7 @@ export function pointerAlu(v: Verifier, insn: Insn, ptr: Reg, off: Reg, dst: Reg
   const isScalarDst = dst === off;
   checkSane(v, off, ptr.type);
   checkSane(v, ptr, ptr.type);
-  const window = newWindow();
+  const window = v.perfmon ? NO_WINDOW : newWindow();
   sanitizeBefore(v, insn, ptr, off, dst, window);
   if (op === BPF_ADD) add(v, ptr, off, dst);
   else if (op === BPF_SUB) subtract(v, insn, ptr, off, dst, isScalarDst);

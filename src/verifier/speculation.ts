@@ -30,6 +30,8 @@ export interface AluWindow {
   maskToLeft: boolean;
 }
 
+/** Where nothing is masked. */
+export const NO_WINDOW: AluWindow = { state: 0, limit: 0, maskToLeft: false };
 export const newWindow = (): AluWindow => ({ state: 0, limit: 0, maskToLeft: false });
 
 type Reason = 'bounds' | 'type' | 'paths' | 'limit';
