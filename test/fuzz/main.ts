@@ -1,6 +1,6 @@
 /**
  * The mutation fuzzer's command: `npm run fuzz -- --seconds N --seed S [--corpus DIR-OR-FILE]… [--jobs N] [--out DIR]
- * [--kinds object,btf,program,classic,asm,pcap]` and `--replay FILE…`. Each mutant has to end in a typed error or a sound load within a second and 256 MiB. Findings
+ * [--kinds object,btf,program,classic,asm,pcap,scenario]` and `--replay FILE…`. Each mutant has to end in a typed error or a sound load within a second and 256 MiB. Findings
  * are written as reproducer files named after seed and number; the exit code is 1 when there are any.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

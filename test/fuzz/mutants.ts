@@ -10,10 +10,11 @@ import { MAX_MUTANT_BYTES, mutateBytes } from './bytes.js';
 import { type Fields, findBtfFields, findFields } from './fields.js';
 import { disturbedProgram, randomClassic, randomProgram, validProgram } from './programs.js';
 import { Rng } from './rng.js';
+import { mutateScenario } from './scenarios.js';
 import { mutateStructure } from './structure.js';
 
-/** An object file, BTF alone, an eBPF instruction stream, a classic one, assembler text, a packet capture. */
-export const MUTANT_KINDS = ['object', 'btf', 'program', 'classic', 'asm', 'pcap'] as const;
+/** An object file, BTF alone, an eBPF instruction stream, a classic one, assembler text, a packet capture, a scenario. */
+export const MUTANT_KINDS = ['object', 'btf', 'program', 'classic', 'asm', 'pcap', 'scenario'] as const;
 export type MutantKind = (typeof MUTANT_KINDS)[number];
 
 export interface Mutant {
@@ -131,6 +132,7 @@ const KIND_WEIGHTS: Record<MutantKind, number> = {
   classic: 5,
   asm: 3,
   pcap: 2,
+  scenario: 5,
 };
 
 /** The mutant with this number, of one of the kinds. `corpus` holds at least one seed. */
@@ -158,5 +160,7 @@ export function makeMutant(
       return { kind, bytes: mutateListing(from.code, rng) };
     case 'pcap':
       return { kind, bytes: mutateCapture(rng) };
+    case 'scenario':
+      return { kind, bytes: mutateScenario(rng) };
   }
 }

@@ -25,6 +25,7 @@ import { inspectText, summarise } from '../../src/report/inspect.js';
 import { runInEngine } from './engine-run.js';
 import { runInLab } from './lab-run.js';
 import type { Mutant, Seed } from './mutants.js';
+import { runScenario } from './scenario-run.js';
 
 const target = loadTargetBtf({ from: 'embedded' });
 /** Objects with CO-RE relocations, for mutants that are target BTF. */
@@ -163,6 +164,8 @@ export function judge({ kind, bytes }: Mutant, inKernel = true): string | undefi
       return judgeListing(bytes);
     case 'pcap':
       return judgeCapture(bytes);
+    case 'scenario':
+      return refusal(() => runScenario(bytes));
   }
 }
 
