@@ -261,13 +261,13 @@ export class Kernel extends Machine {
     const { sched, rx } = this;
     const { here } = sched;
     const host = here.current;
-    if (sched.rt) sched.install(here, rx.thread(here.id));
+    if (sched.rt) sched.standIn(here, rx.thread(here.id));
     beginSoftirq(sched, 'net_rx_action');
     try {
       return this.netDevices.receiveNow(device, frame);
     } finally {
       endSoftirq(sched);
-      if (sched.rt) sched.install(here, host);
+      if (sched.rt) sched.standIn(here, host);
     }
   }
 

@@ -458,6 +458,25 @@ export class Sched {
     here.needResched = true;
   }
 
+  /**
+   * Has a task stand where another one runs, for work that nobody can observe coming about: no switch is traced, and the
+   * time is the other one's. The reverse brings that one back.
+   */
+  standIn(cpu: Cpu, next: Task): void {
+    if (this.trace !== undefined) {
+      this.install(cpu, next);
+      return;
+    }
+    const prev = cpu.current;
+    prev.onCpu = false;
+    prev.irqsDisabled = cpu.irqsDisabled;
+    cpu.current = next;
+    cpu.irqsDisabled = next.irqsDisabled;
+    next.cpu = cpu.id;
+    next.onCpu = true;
+    if (cpu === this.here) this.onSwitch(cpu);
+  }
+
   /** Makes a task the current one of a CPU. */
   install(cpu: Cpu, next: Task): void {
     const prev = cpu.current;

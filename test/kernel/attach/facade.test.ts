@@ -100,7 +100,7 @@ describe('iterators', () => {
   });
 
   test.each([
-    ['iter:nothing', /no iterator over nothing; there are: task, bpf_map, bpf_map_elem/],
+    ['iter:nothing', /no iterator over nothing; there are: task, task_file, bpf_map, /],
     ['iter:bpf_map_elem', /over which map\?/],
   ])('refused: %s', (target, message) => {
     const kernel = kernelOf();

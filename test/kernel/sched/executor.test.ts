@@ -184,3 +184,26 @@ test('a task that is preempted before it sleeps stays runnable, and is not queue
   expect(order).toEqual(['urgent sees sleeping', 'again']);
   expect(sleeper.state).toBe('dead');
 });
+
+test('what waits for interrupts to be on comes at the next pause, however far back other CPUs are', () => {
+  const kernel = kernelWith(3);
+  const { sched, executor, irq } = kernel;
+  const order: string[] = [];
+  const work = irq.irqWork('work', function* () {
+    order.push('work');
+  });
+  for (const cpu of [1, 2]) {
+    sched.spawn(attr(10 + cpu, { affinity: [cpu] }), function* () {
+      for (let i = 0; i < 5; i++) yield HERE;
+    });
+  }
+  executor.drive(
+    (function* (): Flow<void> {
+      sched.charge(1000);
+      irq.work.queue(work);
+      yield HERE;
+      order.push('on');
+    })(),
+  );
+  expect(order).toEqual(['work', 'on']);
+});
