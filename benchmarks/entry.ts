@@ -26,7 +26,6 @@ const flow: HelperDef = { kind: 'flow', name: 'flow', run: () => 1 };
 const generator: HelperDef = {
   kind: 'flow',
   name: 'generator',
-  // biome-ignore lint/correctness/useYield: what is measured is a flow that has nothing to wait for
   *run() {
     return 1;
   },

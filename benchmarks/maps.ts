@@ -6,8 +6,10 @@ import { helperId } from '../src/abi/helpers.js';
 import { MapType } from '../src/abi/map-types.js';
 import { ProgType } from '../src/abi/prog-types.js';
 import { assemble } from '../src/isa/index.js';
+import { ProgArrayMap } from '../src/kernel/bpf/fd-array.js';
 import { testRun } from '../src/kernel/bpf/test-run.js';
 import { Kernel } from '../src/kernel/kernel.js';
+import type { LoadableProgram } from '../src/object/types.js';
 import type { Benchmark, Suite } from './framework.js';
 
 const CALLS = 500_000;
@@ -60,6 +62,21 @@ const CALL = {
   delete: 'r1 = map[fd:0]\n r2 = r10\n r2 += -16\n call bpf_map_delete_elem',
 } as const;
 
+function sourceOf(text: string): LoadableProgram {
+  return {
+    name: 'bench',
+    section: '',
+    type: ProgType.sched_cls,
+    expectedAttachType: 0,
+    progFlags: 0,
+    autoload: true,
+    subProgs: [],
+    funcInfo: [],
+    lineInfo: [],
+    insns: assemble(text, { helperId }),
+  };
+}
+
 function prepare(target: Target, profile: string, body: string): () => number {
   const kernel = new Kernel({ profile, checked: false, verify: 'never' });
   const map = kernel.bpf.mapCreate({
@@ -72,22 +89,8 @@ function prepare(target: Target, profile: string, body: string): () => number {
     mapExtra: 0n,
   });
   const run = (text: string): (() => void) => {
-    const prog = kernel.bpf.progLoad(
-      {
-        name: 'bench',
-        section: '',
-        type: ProgType.sched_cls,
-        expectedAttachType: 0,
-        progFlags: 0,
-        autoload: true,
-        subProgs: [],
-        funcInfo: [],
-        lineInfo: [],
-        insns: assemble(`${HEAD}${keyAt(target)}\n${text}${TAIL}`, { helperId }),
-      },
-      [map],
-      { license: 'GPL' },
-    );
+    const source = sourceOf(`${HEAD}${keyAt(target)}\n${text}${TAIL}`);
+    const prog = kernel.bpf.progLoad(source, [map], { license: 'GPL' });
     return () => void testRun(kernel, prog, { dataIn: new Uint8Array(64) });
   };
   // Every key is there.
@@ -115,7 +118,7 @@ function benchmarksOf(target: Target, profile: string): Benchmark[] {
 
 function ringbuf(profile: string): Benchmark {
   return {
-    name: 'ringbuf: output, 16 bytes',
+    name: 'ringbuf: output of 16 bytes, and taking it out',
     unit: 'call',
     inMean: false,
     prepare: () => {
@@ -131,18 +134,7 @@ function ringbuf(profile: string): Benchmark {
         mapExtra: 0n,
       });
       const text = 'r1 = map[fd:0]\n r2 = r10\n r2 += -32\n r3 = 16\n r4 = 0\n call bpf_ringbuf_output';
-      const source = {
-        name: 'bench',
-        section: '',
-        type: ProgType.sched_cls,
-        expectedAttachType: 0 as const,
-        progFlags: 0,
-        autoload: true,
-        subProgs: [],
-        funcInfo: [],
-        lineInfo: [],
-        insns: assemble(`${HEAD}\n${text}${TAIL}`, { helperId }),
-      };
+      const source = sourceOf(`${HEAD}\n${text}${TAIL}`);
       const prog = kernel.bpf.progLoad(source, [map], { license: 'GPL' });
       return () => {
         testRun(kernel, prog, { dataIn: new Uint8Array(64) });
@@ -153,8 +145,36 @@ function ringbuf(profile: string): Benchmark {
   };
 }
 
+/** Tail calls of a program to itself, as many as a run may make. */
+const TAIL_CALLS = 33;
+
+function tailCall(profile: string): Benchmark {
+  return {
+    name: 'prog_array: tail call',
+    unit: 'call',
+    inMean: false,
+    prepare: () => {
+      const kernel = new Kernel({ profile, checked: false, verify: 'never' });
+      const sizes = { keySize: 4, valueSize: 4, maxEntries: 1, mapFlags: 0, mapExtra: 0n };
+      const map = kernel.bpf.mapCreate({ name: 'progs', type: MapType.prog_array, ...sizes });
+      const text = 'r2 = map[fd:0]\nr3 = 0\ncall bpf_tail_call\nr0 = 0\nexit';
+      const prog = kernel.bpf.progLoad(sourceOf(text), [map], { license: 'GPL' });
+      if (map instanceof ProgArrayMap) map.setSlot(0, prog);
+      const repeat = Math.floor(CALLS / TAIL_CALLS);
+      return () => {
+        testRun(kernel, prog, { dataIn: new Uint8Array(64), repeat });
+        return repeat * TAIL_CALLS;
+      };
+    },
+  };
+}
+
 /** Map operations from programs, on the default kernel and on its RT twin. */
 export const MAP_SUITES: readonly Suite[] = ['6.18', '6.18-rt'].map((profile) => ({
   name: `maps, ${profile}`,
-  benchmarks: [...TARGETS.flatMap((target) => benchmarksOf(target, profile)), ringbuf(profile)],
+  benchmarks: [
+    ...TARGETS.flatMap((target) => benchmarksOf(target, profile)),
+    ringbuf(profile),
+    tailCall(profile),
+  ],
 }));

@@ -53,7 +53,7 @@ function steady(lab: Lab, program: string, input: TestRunAttr): boolean {
   }
 }
 
-function benchmark({ object, program, packets }: Target, checked: boolean): Benchmark {
+function benchmark({ object, program, packets }: Target, checked: boolean, profile: string): Benchmark {
   return {
     name: `${object}: ${program}`,
     unit: packets ? 'packet' : 'run',
@@ -62,7 +62,7 @@ function benchmark({ object, program, packets }: Target, checked: boolean): Benc
       const file = `${object}.bpf.o`;
       const opened = openObject(readFileSync(new URL(file, folder)), { file });
       const targetBtf = loadTargetBtf({ from: 'embedded' });
-      const lab = loadLab(relocateObject(opened, { targetBtf }), { btf: targetBtf, checked });
+      const lab = loadLab(relocateObject(opened, { targetBtf }), { btf: targetBtf, checked, profile });
       const frames = readPcap(readFileSync(new URL('data/traffic.pcap', folder)));
       const all = packets ? frames.map(({ data }) => ({ dataIn: data })) : frames.map(() => ({}));
       const inputs = all.filter((input) => steady(lab, program, input));
@@ -75,8 +75,12 @@ function benchmark({ object, program, packets }: Target, checked: boolean): Benc
   };
 }
 
-/** With every access checked, as unverified programs run, and with the window check alone, as verified ones may. */
-export const PROGRAM_SUITES: readonly Suite[] = [true, false].map((checked) => ({
-  name: checked ? 'programs' : 'programs, unchecked',
-  benchmarks: TARGETS.map((target) => benchmark(target, checked)),
+/** With every access checked, with the window check alone as verified programs may run, and that on RT. */
+export const PROGRAM_SUITES: readonly Suite[] = [
+  { name: 'programs', checked: true, profile: '6.18' },
+  { name: 'programs, unchecked', checked: false, profile: '6.18' },
+  { name: 'programs, unchecked, RT', checked: false, profile: '6.18-rt' },
+].map(({ name, checked, profile }) => ({
+  name,
+  benchmarks: TARGETS.map((target) => benchmark(target, checked, profile)),
 }));
