@@ -11,8 +11,6 @@ import type { Choice } from '../kernel/sched/executor.js';
 import { threadName } from './choice.js';
 import { addTouch, type Footprint, independent } from './footprint.js';
 
-export type Sleepers = ReadonlyMap<string, Footprint>;
-
 /** The part of a run that the reduction follows. */
 export class SleepTracker {
   /** Threads asleep now, each with what its next step uses. */

@@ -27,7 +27,6 @@ const TYPES = {
 
 /** System calls that programs of control groups hear of. */
 export type AddressCall = keyof typeof TYPES;
-export const ADDRESS_CALLS = Object.keys(TYPES) as readonly AddressCall[];
 
 /** 0 or a negative errno, and the address that the programs left. Throws `SyscallError` (EINVAL) for a bad address. */
 export function* checkAddress(

@@ -3,7 +3,7 @@
  * can serve. Models `get_ctx_arg_idx`, `btf_distill_func_proto` and `btf_type_is_small_int` of Linux 6.18 (kernel/bpf/btf.c).
  */
 import type { Btf } from '../../object/btf/btf.js';
-import type { BtfFuncProto, BtfType, BtfTypeId } from '../../object/btf/types.js';
+import type { BtfFuncProto, BtfType } from '../../object/btf/types.js';
 import { kindText } from './kind-text.js';
 
 const SLOT = 8;
