@@ -2,7 +2,7 @@
  * Statements on objects of the kernel: number iterators, dynptrs of all sources, references to sockets, tasks and CPU masks,
  * sections. What needs a kernel function is left out where the generator knows no ids of them.
  */
-import { CALL, JA, JEQ_IMM, JNE_IMM, Size } from './builder.js';
+import { AND64_IMM, CALL, JA, JEQ_IMM, JNE_IMM, Size } from './builder.js';
 import { RINGBUF } from './calls.js';
 import { BUFFER_OFF, type Gen, NONE, type ProgTypeName, SCALAR, SKBS, VALUE_OFF } from './gen.js';
 import { type Body, bounded, condition } from './scalars.js';
@@ -117,6 +117,9 @@ function makeDynptr(g: Gen): Dynptr | undefined {
   return { off, size, record: true };
 }
 
+/** Of a `bool` that a kernel function returns, only the lowest byte is defined. */
+const keepBool = (g: Gen): void => void g.b.emit(AND64_IMM, 0, 0, 0, 0xff);
+
 /** A read, a write, a look inside. */
 function useDynptr(g: Gen, { off, size }: Dynptr, body: Body): void {
   const { rng, b } = g;
@@ -140,7 +143,9 @@ function useDynptr(g: Gen, { off, size }: Dynptr, body: Body): void {
     b.call(202);
   } else if (way === 2 && knows(g, 'bpf_dynptr_size')) {
     pointStack(g, 1, off);
-    kcall(g, rng.pick(['bpf_dynptr_size', 'bpf_dynptr_is_null', 'bpf_dynptr_is_rdonly']));
+    const asks = rng.pick(['bpf_dynptr_size', 'bpf_dynptr_is_null', 'bpf_dynptr_is_rdonly']);
+    kcall(g, asks);
+    if (asks !== 'bpf_dynptr_size') keepBool(g);
   } else if (way === 3 && knows(g, 'bpf_dynptr_adjust')) {
     pointStack(g, 1, off);
     b.mov(2, rng.range(0, size));
@@ -268,7 +273,9 @@ export function cpumask(g: Gen, body: Body): void {
       b.mov(1, rng.range(0, 3));
       b.copy(2, mask);
       kcall(g, write ? 'bpf_cpumask_set_cpu' : 'bpf_cpumask_test_cpu');
-      if (!write) g.set(0, SCALAR);
+      if (write) return;
+      keepBool(g);
+      g.set(0, SCALAR);
     },
   );
 }

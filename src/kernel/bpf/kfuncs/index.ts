@@ -1,6 +1,9 @@
 /** Which kernel functions a program can call: those that Linux lets its type call, as far as they are there. */
 import { kfuncByName, mayCallKfunc } from '../../../abi/kfuncs.js';
-import type { Caller, FlowResult, HelperDef } from '../../../vm/index.js';
+import type { Btf } from '../../../object/btf/btf.js';
+import { skipModifiers } from '../../../object/btf/layout.js';
+import type { BtfTypeId } from '../../../object/btf/types.js';
+import type { Caller, FlowResult, HelperDef, RegValue } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
 import { lockOf } from '../helpers/kptr.js';
 import type { LoadContext } from '../prog-load.js';
@@ -49,7 +52,9 @@ export function kfuncResolver(kernel: Machine): (load: LoadContext) => (id: numb
       const run = table[name];
       const flow = kernel.sched.interleaved ? flows[name] : undefined;
       if (flow !== undefined) return { kind: 'flow', name, run: flow };
-      return run === undefined ? undefined : { kind: 'plain', name, run: (call) => run(call, load) };
+      if (run === undefined) return undefined;
+      if (!returnsInt(btf, id)) return { kind: 'plain', name, run: (call) => run(call, load) };
+      return { kind: 'plain', name, run: (call) => lowHalf(run(call, load)) };
     };
     return (id) => {
       if (!made.has(id)) made.set(id, make(id));
@@ -57,6 +62,18 @@ export function kfuncResolver(kernel: Machine): (load: LoadContext) => (id: numb
     };
   };
 }
+
+/** Whether a kernel function returns an `int`: unlike a helper's, its upper half of r0 is zero, be it negative or not. */
+function returnsInt(btf: Btf, id: BtfTypeId): boolean {
+  const func = btf.type(id);
+  const proto = func.kind === 'func' ? btf.type(func.type) : undefined;
+  if (proto?.kind !== 'func_proto' || proto.type === 0) return false;
+  const result = btf.type(skipModifiers(btf, proto.type, true));
+  return (result.kind === 'int' || result.kind === 'enum') && result.size === 4;
+}
+
+const lowHalf = (value: RegValue | undefined): RegValue | undefined =>
+  typeof value === 'number' ? value >>> 0 : value === undefined ? undefined : value & 0xffff_ffffn;
 
 /** A program that catches what it throws with a function of its own; there is no such thing here. */
 function hasExceptionCallback({ btf, name }: LoadContext): boolean {
