@@ -69,6 +69,15 @@ test('workers share the seeds', () => {
   expect(outcome.stdout).toMatch(/^4 schedules/);
 });
 
+test('workers and shards share an exhaustive search', () => {
+  const search = ['--strategy', 'exhaustive', '--preemptions', '0', '--schedules', '6'];
+  const args = ['explore', OBJECT, '--scenario', 'programs/scenarios/kprobe-map-update.json', ...search];
+  const outcome = bpflab(...args, '--workers', '2', '--shard', '1/2');
+  expect(outcome.stderr).toBe('');
+  expect(outcome.stdout).toMatch(/^[1-6] schedules.*exhaustive, at most 0 preemptions/);
+  expect(outcome.status).toBe(0);
+});
+
 test.each([
   [['--preemptions', '1'], /--preemptions goes with --strategy exhaustive/],
   [['--workers', '65'], /at most 64 workers/],
