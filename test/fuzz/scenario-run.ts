@@ -36,6 +36,9 @@ function readFile(name: string): Uint8Array {
   return new Uint8Array(readFileSync(new URL('data/traffic.pcap', PROGRAMS)));
 }
 
+/** As the command line prints JSON. */
+const jsonValue = (_key: string, value: unknown): unknown => (typeof value === 'bigint' ? `${value}` : value);
+
 /** What a user would see of it. */
 function told(object: LoadableObject, scenario: Scenario): string {
   const prepared = prepare(object, scenario, { btf: targetBtf });
@@ -52,7 +55,7 @@ function told(object: LoadableObject, scenario: Scenario): string {
     }
     const result = prepared.finish(end);
     const report = { file: 'x.o', scenario: 'mutant.json', ...result, maps: dumpMaps(loaded) };
-    return `${failed(result)}\n${simText(report, (text) => text)}\n${JSON.stringify(report)}`;
+    return `${failed(result)}\n${simText(report, (text) => text)}\n${JSON.stringify(report, jsonValue)}`;
   } finally {
     kernel.dispose();
   }
