@@ -4,6 +4,7 @@
  * kernel/bpf/trampoline.c; what splits an increment is the profile's `thisCpuRmw`.
  */
 import type { KernelProfile } from '../profile.js';
+import { checkPreemptionDisabled } from '../sched/debug.js';
 import { type Flow, point } from '../sched/flow.js';
 import type { Sched } from '../sched/sched.js';
 import type { Task } from '../sched/task.js';
@@ -48,6 +49,8 @@ function splits({ profile, interleaved }: { profile: KernelProfile; interleaved:
 /** Adds to this CPU's word of an array; the result is the sum. */
 export function* thisCpuAdd(sched: Sched, words: Int32Array, by: 1 | -1): Flow<number> {
   const { id } = sched.here;
+  // this_cpu_* may be used anywhere; its cheaper kin only where the CPU cannot change.
+  if (sched.profile.thisCpuRmw === 'plain') checkPreemptionDisabled(sched, '__this_cpu_add');
   const sum = words[id]! + by;
   if (splits(sched)) yield SPLIT;
   words[id] = sum;
