@@ -3,13 +3,15 @@
  * found the difference.
  */
 import { expect, test } from '@jest/globals';
-import type { ProgTypeName } from '../../src/abi/prog-types.js';
+import type { AttachType } from '../../src/abi/attach-types.js';
+import { ProgType, type ProgTypeName } from '../../src/abi/prog-types.js';
+import { assemble } from '../../src/isa/index.js';
 import { testRun } from '../../src/kernel/bpf/test-run.js';
 import { SyscallError } from '../../src/kernel/errors.js';
 import { Kernel } from '../../src/kernel/kernel.js';
-import { load } from './helpers-support.js';
 
 const EINVAL = 22;
+const SLEEPABLE = 16;
 
 const ROWS: readonly (readonly [type: ProgTypeName, asm: string, given: number, errno: number])[] = [
   ['raw_tracepoint', 'r0 = *(u64 *)(r1 + 40)', 40, EINVAL],
@@ -22,7 +24,21 @@ const ROWS: readonly (readonly [type: ProgTypeName, asm: string, given: number, 
 
 test.each(ROWS)('%s, %j, given %i bytes', (type, asm, given, errno) => {
   const kernel = new Kernel();
-  const prog = load(kernel, type, `${asm}\nr0 = 7\nexit`);
+  const prog = kernel.bpf.progLoad(
+    {
+      name: 'prog',
+      section: type,
+      type: ProgType[type],
+      expectedAttachType: 0 as AttachType,
+      progFlags: type === 'syscall' ? SLEEPABLE : 0,
+      autoload: true,
+      insns: assemble(`${asm}\nr0 = 7\nexit`),
+      subProgs: [],
+      funcInfo: [],
+      lineInfo: [],
+    },
+    [],
+  );
   const run = (): number => testRun(kernel, prog, { ctxIn: new Uint8Array(given) }).retval;
   if (errno === 0) expect(run()).toBe(7);
   else expect(run).toThrow(expect.objectContaining({ errno, constructor: SyscallError }));
