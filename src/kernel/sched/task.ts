@@ -56,8 +56,7 @@ const DEFAULT_DEADLINE_NS = 1_000_000;
 export type TaskState = 'new' | 'running' | 'sleeping' | 'rtlock' | 'dead';
 
 export class Task {
-  /** `comm` as it lies in memory: cut to 15 bytes, padded with NULs. */
-  readonly commBytes: Uint8Array;
+  private keptComm: Uint8Array | undefined;
   state: TaskState = 'new';
   /** What its sleep is for. */
   sleepsOn: Waitable | undefined;
@@ -116,11 +115,16 @@ export class Task {
   image: { readonly address: bigint } | undefined;
 
   constructor(readonly attr: TaskAttr) {
-    this.commBytes = commBytes(attr.comm);
     this.normalPrio = normalPrio(attr);
     this.prio = this.normalPrio;
     this.weight = attr.policy === 'idle' ? IDLE_WEIGHT : weightOf(attr.nice ?? 0);
     this.affinity = attr.affinity === undefined ? undefined : new Set(attr.affinity);
+  }
+
+  /** `comm` as it lies in memory: cut to 15 bytes, padded with NULs. */
+  get commBytes(): Uint8Array {
+    this.keptComm ??= commBytes(this.attr.comm);
+    return this.keptComm;
   }
 
   get pid(): number {
