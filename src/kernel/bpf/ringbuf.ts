@@ -1,18 +1,14 @@
 /**
- * Ring buffer: records of any size from programs to one reader. Models kernel/bpf/ringbuf.c of Linux 6.18. Where Linux
- * maps the data pages twice, so that a record may run over the end, the memory here is twice as long. Reserving takes the
- * buffer's lock (the profile's `ringLock`); committing takes none.
+ * Ring buffer: records of any size from programs to one reader. Models kernel/bpf/ringbuf.c of Linux 6.18. Reserving takes
+ * the buffer's lock (the profile's `ringLock`); committing takes none.
  */
 import { Errno } from '../../abi/errno.js';
-import { MapFlag, RingbufFlag } from '../../abi/map-flags.js';
-import type { Region } from '../../vm/index.js';
+import { RingbufFlag } from '../../abi/map-flags.js';
 import type { MapLock } from '../locking/map-lock.js';
 import { type Flow, point } from '../sched/flow.js';
-import { BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory } from './map.js';
+import type { MapAttr, MapHost } from './map.js';
+import { BUSY, DISCARD, HEADER, RingMap, recordLength } from './ring-map.js';
 
-const PAGE = 4096;
-const HEADER = RingbufFlag.BPF_RINGBUF_HDR_SZ;
-const { BPF_RINGBUF_BUSY_BIT: BUSY, BPF_RINGBUF_DISCARD_BIT: DISCARD } = RingbufFlag;
 /** Largest record (RINGBUF_MAX_RECORD_SZ): a quarter of what 32 bits can say. */
 const MAX_RECORD = 0xffffffff / 4;
 
@@ -21,40 +17,15 @@ const BEFORE_LOCK = point('rb->spinlock');
 const RESERVE = '__bpf_ringbuf_reserve';
 const WAKEUP_FLAGS = RingbufFlag.BPF_RB_NO_WAKEUP | RingbufFlag.BPF_RB_FORCE_WAKEUP;
 
-/** What both kinds of ring buffer ask of BPF_MAP_CREATE. */
-export function checkRingbufAttr(attr: MapAttr): void {
-  const size = attr.maxEntries;
-  requireAttr((attr.mapFlags & ~MapFlag.BPF_F_NUMA_NODE) === 0, attr, 'EINVAL', 'flags it does not take');
-  requireAttr(attr.keySize === 0 && attr.valueSize === 0, attr, 'EINVAL', 'key and value size must be 0');
-  const powerOfTwo = size > 0 && Math.log2(size) % 1 === 0;
-  requireAttr(
-    powerOfTwo && size % PAGE === 0,
-    attr,
-    'EINVAL',
-    `${size} bytes are no power of two of whole pages`,
-  );
-}
-
-export class RingbufMap extends BpfMap {
-  private readonly data: Region;
-  private readonly mask: number;
-  private consumer = 0;
-  private producer = 0;
+export class RingbufMap extends RingMap {
   private readonly lock: MapLock;
   /** Oldest position that may hold a record not yet committed. */
   private pending = 0;
   /** Times that the reader was, or would have been, woken. */
   wakeups = 0;
 
-  static check(attr: MapAttr): void {
-    checkRingbufAttr(attr);
-  }
-
   constructor(attr: MapAttr, host: MapHost) {
-    requireMemory(attr, attr.maxEntries * 2);
     super(attr, host);
-    this.mask = attr.maxEntries - 1;
-    this.data = host.memory.alloc(attr.maxEntries * 2, 'none');
     const { ringLock } = host.sched.profile;
     this.lock = host.locks.map(ringLock === 'sl' ? 'spin' : ringLock, '&rb->spinlock', 'try');
   }
@@ -86,7 +57,7 @@ export class RingbufMap extends BpfMap {
     this.advancePending();
     const end = this.producer + length;
     if (end - this.consumer > this.mask || end - this.pending > this.mask) return 0;
-    const header = this.data.address32 + (this.producer & this.mask);
+    const header = this.headerAt(this.producer);
     const { view } = this.memory;
     view.setUint32(header, (size | BUSY) >>> 0, true);
     view.setUint32(header + 4, header >>> 12, true);
@@ -155,7 +126,7 @@ export class RingbufMap extends BpfMap {
   consume(): Uint8Array[] {
     const records: Uint8Array[] = [];
     while (this.consumer < this.producer) {
-      const header = this.data.address32 + (this.consumer & this.mask);
+      const header = this.headerAt(this.consumer);
       const length = this.memory.view.getUint32(header, true);
       if ((length & BUSY) !== 0) break;
       const size = length & ~DISCARD;
@@ -167,36 +138,11 @@ export class RingbufMap extends BpfMap {
     return records;
   }
 
-  override update(): number {
-    return -Errno.ENOTSUPP;
-  }
-
-  override delete(): number {
-    return -Errno.ENOTSUPP;
-  }
-
-  override nextKey(): number {
-    return -Errno.ENOTSUPP;
-  }
-
-  override sysLookup(): number {
-    return -Errno.ENOTSUPP;
-  }
-
-  override release(): void {
-    this.memory.free(this.data);
-    super.release();
-  }
-
   private advancePending(): void {
     while (this.pending < this.producer) {
-      const length = this.memory.view.getUint32(this.data.address32 + (this.pending & this.mask), true);
+      const length = this.memory.view.getUint32(this.headerAt(this.pending), true);
       if ((length & BUSY) !== 0) return;
       this.pending += recordLength(length & ~DISCARD);
     }
   }
-}
-
-export function recordLength(size: number): number {
-  return Math.ceil((size + HEADER) / 8) * 8;
 }

@@ -68,20 +68,37 @@ function unlink(sock: Sock): void {
   if (sock.mapLinks === 0) sock.socketMap = undefined;
 }
 
+/** User space sees cookies, where the values have room for them. */
+function readCookie(host: MapHost, map: BpfMap, sock: Sock | undefined, value: number): number {
+  if (map.valueSize !== 8) return -Errno.ENOSPC;
+  if (sock === undefined) return -Errno.ENOENT;
+  host.memory.view.setBigUint64(value, sock.cookie, true);
+  return 0;
+}
+
+/** The socket of a program's update, which passes the socket's image; a negative errno for one that cannot be held. */
+function sockFromProgram(host: MapHost, value: number): Sock | number {
+  const sock = host.objects.get(value);
+  if (!(sock instanceof Sock)) return -Errno.EINVAL;
+  return refusal(sock) || sock;
+}
+
+/** The socket of an update by user space, which passes a descriptor. */
+function sockFromUser(host: MapHost, map: BpfMap, value: number): Sock | number {
+  const fd = fdIn(map, host.memory.view, value);
+  if (fd < 0) return -Errno.EINVAL;
+  const sock = sockFromFd(host, fd);
+  return typeof sock === 'number' ? sock : refusal(sock) || sock;
+}
+
 function modeRefused(old: Sock | undefined, flags: number): number {
   if (old !== undefined && flags === UpdateFlag.BPF_NOEXIST) return -Errno.EEXIST;
   return old === undefined && flags === UpdateFlag.BPF_EXIST ? -Errno.ENOENT : 0;
 }
 
-export class SockMap extends IndexedMap implements SockTarget {
-  private readonly sockets: (Sock | undefined)[];
-
-  static check(attr: MapAttr): void {
-    const sizes = attr.keySize === 4 && (attr.valueSize === 4 || attr.valueSize === 8);
-    requireAttr(sizes, attr, 'EINVAL', 'key size is not 4 or value size not 4 or 8');
-    requireAttr(attr.maxEntries > 0 && attr.maxEntries <= INT_MAX, attr, 'EINVAL', 'bad max_entries');
-    requireAttr((attr.mapFlags & ~SOCK_FLAGS) === 0, attr, 'EINVAL', 'flags it does not take');
-  }
+/** Sockets by index. */
+abstract class SockArray extends IndexedMap implements SockTarget {
+  protected readonly sockets: (Sock | undefined)[];
 
   constructor(attr: MapAttr, host: MapHost) {
     requireMemory(attr, attr.maxEntries * 8);
@@ -98,27 +115,27 @@ export class SockMap extends IndexedMap implements SockTarget {
     return this.sockAt(key)?.offset ?? 0;
   }
 
-  /** From a program: `value` is the socket's image. */
+  override sysLookup(key: number, value: number, _flags = 0): number {
+    return readCookie(this.host, this, this.sockAt(key), value);
+  }
+}
+
+export class SockMap extends SockArray {
+  static check(attr: MapAttr): void {
+    const sizes = attr.keySize === 4 && (attr.valueSize === 4 || attr.valueSize === 8);
+    requireAttr(sizes, attr, 'EINVAL', 'key size is not 4 or value size not 4 or 8');
+    requireAttr(attr.maxEntries > 0 && attr.maxEntries <= INT_MAX, attr, 'EINVAL', 'bad max_entries');
+    requireAttr((attr.mapFlags & ~SOCK_FLAGS) === 0, attr, 'EINVAL', 'flags it does not take');
+  }
+
   override update(key: number, value: number, flags: number): number {
-    const sock = this.host.objects.get(value);
-    if (!(sock instanceof Sock)) return -Errno.EINVAL;
-    return refusal(sock) || this.store(this.index(key), sock, flags);
+    const sock = sockFromProgram(this.host, value);
+    return typeof sock === 'number' ? sock : this.store(this.index(key), sock, flags);
   }
 
   override sysUpdate(key: number, value: number, flags: number): number {
-    const fd = fdIn(this, this.memory.view, value);
-    if (fd < 0) return -Errno.EINVAL;
-    const sock = sockFromFd(this.host, fd);
-    if (typeof sock === 'number') return sock;
-    return refusal(sock) || this.store(this.index(key), sock, flags);
-  }
-
-  override sysLookup(key: number, value: number, _flags = 0): number {
-    if (this.valueSize !== 8) return -Errno.ENOSPC;
-    const sock = this.sockAt(key);
-    if (sock === undefined) return -Errno.ENOENT;
-    this.memory.view.setBigUint64(value, sock.cookie, true);
-    return 0;
+    const sock = sockFromUser(this.host, this, value);
+    return typeof sock === 'number' ? sock : this.store(this.index(key), sock, flags);
   }
 
   override delete(key: number): number {
@@ -188,25 +205,17 @@ export class SockHashMap extends HashBackedMap implements SockTarget {
   }
 
   override update(key: number, value: number, flags: number): number {
-    const sock = this.host.objects.get(value);
-    if (!(sock instanceof Sock)) return -Errno.EINVAL;
-    return refusal(sock) || this.storeSock(key, sock, flags);
+    const sock = sockFromProgram(this.host, value);
+    return typeof sock === 'number' ? sock : this.storeSock(key, sock, flags);
   }
 
   override sysUpdate(key: number, value: number, flags: number): number {
-    const fd = fdIn(this, this.memory.view, value);
-    if (fd < 0) return -Errno.EINVAL;
-    const sock = sockFromFd(this.host, fd);
-    if (typeof sock === 'number') return sock;
-    return refusal(sock) || this.storeSock(key, sock, flags);
+    const sock = sockFromUser(this.host, this, value);
+    return typeof sock === 'number' ? sock : this.storeSock(key, sock, flags);
   }
 
   override sysLookup(key: number, value: number, _flags = 0): number {
-    if (this.valueSize !== 8) return -Errno.ENOSPC;
-    const sock = this.sockAt(key);
-    if (sock === undefined) return -Errno.ENOENT;
-    this.memory.view.setBigUint64(value, sock.cookie, true);
-    return 0;
+    return readCookie(this.host, this, this.sockAt(key), value);
   }
 
   override delete(key: number): number {
@@ -239,26 +248,10 @@ export class SockHashMap extends HashBackedMap implements SockTarget {
 }
 
 /** Sockets that share a port, by index. */
-export class ReuseportArrayMap extends IndexedMap implements SockTarget {
-  private readonly sockets: (Sock | undefined)[];
-
+export class ReuseportArrayMap extends SockArray {
   static check(attr: MapAttr): void {
     requireAttr(attr.valueSize === 4 || attr.valueSize === 8, attr, 'EINVAL', 'value size is not 4 or 8');
     checkArrayAttr(attr);
-  }
-
-  constructor(attr: MapAttr, host: MapHost) {
-    requireMemory(attr, attr.maxEntries * 8);
-    super(attr, host);
-    this.sockets = new Array<Sock | undefined>(attr.maxEntries).fill(undefined);
-  }
-
-  sockAt(key: number): Sock | undefined {
-    return this.sockets[this.index(key)];
-  }
-
-  override lookup(key: number): number {
-    return this.sockAt(key)?.offset ?? 0;
   }
 
   override sysUpdate(key: number, value: number, flags: number): number {
@@ -276,14 +269,6 @@ export class ReuseportArrayMap extends IndexedMap implements SockTarget {
     sock.userData = this;
     this.sockets[index] = sock;
     if (old !== undefined) old.userData = undefined;
-    return 0;
-  }
-
-  override sysLookup(key: number, value: number, _flags = 0): number {
-    if (this.valueSize !== 8) return -Errno.ENOSPC;
-    const sock = this.sockAt(key);
-    if (sock === undefined) return -Errno.ENOENT;
-    this.memory.view.setBigUint64(value, sock.cookie, true);
     return 0;
   }
 

@@ -4,13 +4,8 @@
  * in them is doubted.
  */
 import { Errno } from '../../abi/errno.js';
-import { RingbufFlag } from '../../abi/map-flags.js';
-import type { Region } from '../../vm/index.js';
-import { BpfMap, type MapAttr, type MapHost, requireMemory } from './map.js';
-import { checkRingbufAttr, recordLength } from './ringbuf.js';
+import { BUSY, DISCARD, HEADER, RingMap, recordLength } from './ring-map.js';
 
-const HEADER = RingbufFlag.BPF_RINGBUF_HDR_SZ;
-const { BPF_RINGBUF_BUSY_BIT: BUSY, BPF_RINGBUF_DISCARD_BIT: DISCARD } = RingbufFlag;
 /** Largest sample that a dynptr can stand for (DYNPTR_MAX_SIZE). */
 const MAX_DYNPTR = 2 ** 24 - 1;
 
@@ -20,26 +15,11 @@ export interface UserSample {
   readonly size: number;
 }
 
-export class UserRingbufMap extends BpfMap {
-  private readonly data: Region;
-  private readonly mask: number;
-  private consumer = 0;
-  private producer = 0;
+export class UserRingbufMap extends RingMap {
   /** A program drains it now; another gets -EBUSY. */
   private busy = false;
   /** Times that user space was woken since there was room. */
   wakeups = 0;
-
-  static check(attr: MapAttr): void {
-    checkRingbufAttr(attr);
-  }
-
-  constructor(attr: MapAttr, host: MapHost) {
-    requireMemory(attr, attr.maxEntries * 2);
-    super(attr, host);
-    this.mask = attr.maxEntries - 1;
-    this.data = host.memory.alloc(attr.maxEntries * 2, 'none');
-  }
 
   /** Bytes that user space has published and no program has taken. */
   get available(): number {
@@ -50,7 +30,7 @@ export class UserRingbufMap extends BpfMap {
   produce(sample: Uint8Array, discard = false): boolean {
     const length = recordLength(sample.length);
     if (this.producer + length - this.consumer > this.maxEntries) return false;
-    const at = this.data.address32 + (this.producer & this.mask);
+    const at = this.headerAt(this.producer);
     this.memory.view.setUint32(at, (discard ? sample.length | DISCARD : sample.length) >>> 0, true);
     this.memory.u8.set(sample, at + HEADER);
     this.producer += length;
@@ -59,7 +39,7 @@ export class UserRingbufMap extends BpfMap {
 
   /** User space writes what it likes: a header word, and the producer's position. */
   publishRaw(header: number, producer: number): void {
-    this.memory.view.setUint32(this.data.address32 + (this.producer & this.mask), header >>> 0, true);
+    this.memory.view.setUint32(this.headerAt(this.producer), header >>> 0, true);
     this.producer = producer;
   }
 
@@ -80,7 +60,7 @@ export class UserRingbufMap extends BpfMap {
   nextSample(): UserSample | number {
     if (this.producer % 8 !== 0) return -Errno.EINVAL;
     if (this.consumer >= this.producer) return -Errno.ENODATA;
-    const at = this.data.address32 + (this.consumer & this.mask);
+    const at = this.headerAt(this.consumer);
     const header = this.memory.view.getUint32(at, true);
     const size = header & ~(BUSY | DISCARD);
     const length = recordLength(size);
@@ -96,26 +76,5 @@ export class UserRingbufMap extends BpfMap {
   /** The sample that `nextSample` gave is done with. */
   takeSample(sample: UserSample): void {
     this.consumer += recordLength(sample.size);
-  }
-
-  override update(): number {
-    return -Errno.ENOTSUPP;
-  }
-
-  override delete(): number {
-    return -Errno.ENOTSUPP;
-  }
-
-  override nextKey(): number {
-    return -Errno.ENOTSUPP;
-  }
-
-  override sysLookup(): number {
-    return -Errno.ENOTSUPP;
-  }
-
-  override release(): void {
-    this.memory.free(this.data);
-    super.release();
   }
 }
