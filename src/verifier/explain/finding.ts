@@ -1,6 +1,7 @@
 /**
  * One rejection as the rules see it: the message's captures, the instruction, the registers before it in words.
  */
+import { type ProgType, progTypeName } from '../../abi/prog-types.js';
 import * as C from '../../isa/constants.js';
 import type { Insn } from '../../isa/insn.js';
 import type { VerifyRequest, VerifyResult } from '../types.js';
@@ -26,6 +27,10 @@ export class Finding {
     this.result = result;
     this.path = path;
     this.#groups = groups;
+  }
+
+  get programType(): string {
+    return progTypeName(this.request.progType as ProgType);
   }
 
   /** A capture of the rule's pattern; empty where it did not take part. */

@@ -1,12 +1,12 @@
 /** Calls of the program's own functions. */
 import type { Finding } from '../finding.js';
 import type { Rule } from '../types.js';
+import { nothing, says } from './common.js';
 
 const GLOBAL =
   'A global function is verified alone, for any arguments of its declared types, and each caller has to pass arguments of those types: numbers, the context, or pointers to memory of the declared size. A static function is verified anew for each call, with what is passed.';
 
 const MAKE_STATIC = 'Make the function static, so that it is verified with the arguments it really gets.';
-const nothing = (): [] => [];
 
 export const CALL_RULES: readonly Rule[] = [
   {
@@ -74,7 +74,7 @@ export const CALL_RULES: readonly Rule[] = [
     pattern:
       /^(?:LD_ABS|tail_call) is (?:not allowed in subprogs without BTF|only allowed in functions that return 'int')/,
     text: 'Packet loads (LD_ABS) and tail calls end the function early with a number, so functions that use them have to be described by BTF and return int.',
-    what: (f) => `${f.result.message}.`,
+    what: says,
     mend: ['Build with -g and return int.', 'Do it in the main program.'],
     follow: nothing,
   },

@@ -2,8 +2,8 @@
 import { jumpTarget } from '../../../isa/jumps.js';
 import type { Finding } from '../finding.js';
 import type { Rule } from '../types.js';
+import { nothing } from './common.js';
 
-const nothing = (): [] => [];
 const named = (f: Finding): number => f.number('insn');
 
 export const CONTROL_FLOW_RULES: readonly Rule[] = [

@@ -3,8 +3,8 @@ import { checkReserved } from '../../../isa/check.js';
 import { findOpcode } from '../../../isa/opcodes.js';
 import type { Finding } from '../finding.js';
 import type { Rule } from '../types.js';
+import { nothing, says } from './common.js';
 
-const nothing = (): [] => [];
 const GENERATED =
   'Compilers and assemblers do not make this: check the tool that wrote or changed the instruction, and the byte order.';
 
@@ -19,7 +19,7 @@ export const ENCODING_RULES: readonly Rule[] = [
     pattern:
       /^(?:unknown opcode (?<code>[0-9a-f]+)|BPF_ATOMIC uses invalid atomic opcode (?<atomic>[0-9a-f]+)|invalid BPF_LD mode|invalid atomic operand size)/,
     text: 'The opcode byte (with atomics, the immediate too) has to name an instruction that this kernel knows.',
-    what: (f) => `${f.result.message}.`,
+    what: says,
     mend: [
       'Compile for a lower instruction set (-mcpu=v3, v2) if the kernel is older than the instruction.',
       GENERATED,
@@ -36,7 +36,7 @@ export const ENCODING_RULES: readonly Rule[] = [
       const slot = reserved(f);
       const insn = slot === undefined ? undefined : f.request.insns[slot];
       return insn === undefined
-        ? `${f.result.message}.`
+        ? says(f)
         : `${f.text('what')} with dst ${insn.dst}, src ${insn.src}, off ${insn.off}, imm ${insn.imm} sets a field that it does not use.`;
     },
     mend: ['Set the field to zero.', GENERATED],
@@ -69,7 +69,7 @@ export const ENCODING_RULES: readonly Rule[] = [
     title: 'Malformed may_goto',
     pattern: /^invalid may_goto imm/,
     text: 'may_goto leaves its other fields zero.',
-    what: (f) => `${f.result.message}.`,
+    what: says,
     mend: ['Use cond_break or the macros of bpf_experimental.h.'],
     follow: nothing,
   },

@@ -1,11 +1,7 @@
 /** Which helpers a program may call at all. */
-import { type ProgType, progTypeName } from '../../../abi/prog-types.js';
-import type { Finding } from '../finding.js';
 import { helperName } from '../names.js';
 import type { Rule } from '../types.js';
-
-const programType = (f: Finding): string => progTypeName(f.request.progType as ProgType);
-const nothing = (): [] => [];
+import { nothing } from './common.js';
 
 export const HELPER_USE_RULES: readonly Rule[] = [
   {
@@ -13,7 +9,7 @@ export const HELPER_USE_RULES: readonly Rule[] = [
     title: 'Helper that this program type does not have',
     pattern: /^program of this type cannot use helper (?<helper>\w+)#(?<id>\d+)/,
     text: 'Each program type has its own set of helpers; some depend on the attach type, on privileges and on how the kernel was built.',
-    what: (f) => `Programs of type ${programType(f)} have no ${f.text('helper')}.`,
+    what: (f) => `Programs of type ${f.programType} have no ${f.text('helper')}.`,
     mend: [
       'Use a program type that has it, or do that part elsewhere.',
       'Check that the section name gives the program and attach type that is meant.',
@@ -64,7 +60,7 @@ export const HELPER_USE_RULES: readonly Rule[] = [
       /^(?:helper call is not allowed in probe|func (?<helper>\w+)#\d+ (?:not supported|supported only))/,
     text: 'Some helpers exist for a program type and still not at every attach point, because what they need is not there.',
     what: (f) =>
-      `${f.helper || f.text('helper')} cannot be called in a ${programType(f)} program attached like this.`,
+      `${f.helper || f.text('helper')} cannot be called in a ${f.programType} program attached like this.`,
     mend: ['Attach elsewhere, or get the value by another helper.'],
     follow: nothing,
   },
@@ -77,7 +73,7 @@ export const HELPER_USE_RULES: readonly Rule[] = [
     what: (f) =>
       f.text('name') === ''
         ? 'The call refers to a kernel function that is not there, and the code is reachable.'
-        : `${f.text('name')} is not open to programs of type ${programType(f)}.`,
+        : `${f.text('name')} is not open to programs of type ${f.programType}.`,
     mend: [
       'Guard the call: `if (bpf_ksym_exists(f))` with a __weak declaration.',
       'Use another program type.',

@@ -1,13 +1,6 @@
 /** Kernel objects, dynptrs, iterators and exceptions: what Linux says of programs that use them. */
-import type { Finding } from '../finding.js';
 import type { Rule } from '../types.js';
-
-const says = (f: Finding): string => `${f.result.message}.`;
-/** The register of an argument that the message counts from 0, or names. */
-const argument = (f: Finding) => {
-  const regno = f.text('arg') === '' ? f.regno : f.number('arg') + 1;
-  return regno === undefined || regno > 5 ? [] : [{ kind: 'reg', regno } as const];
-};
+import { argument, says } from './common.js';
 
 export const KERNEL_OBJECT_RULES: readonly Rule[] = [
   {

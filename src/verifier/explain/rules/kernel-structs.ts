@@ -1,15 +1,13 @@
 /** Pointers to kernel structures: members, arguments of helpers and of functions, attach points described by BTF. */
 import type { Finding } from '../finding.js';
 import type { Rule } from '../types.js';
+import { nothing, says } from './common.js';
 
-const says = (f: Finding): string => `${f.result.message.replace(/\.$/, '')}.`;
 const WALK =
   'Through a pointer to a kernel structure a program reads single members, as the running kernel lays them out: a number or part of it, a whole pointer, bytes of an array of numbers; nothing across two members, and nothing past the end.';
 const HEADERS =
   "Compile with the kernel's own types (vmlinux.h) and CO-RE, so that offsets follow the kernel that runs.";
 const where = (f: Finding): string => `offset ${f.text('off')} of struct ${f.text('type')}`;
-const argument = (f: Finding) => [{ kind: 'reg', regno: f.number('arg') }] as const;
-const nothing = () => [];
 
 /** A helper compares structures by walking them, and its complaint may be about the walk. */
 function walked(f: Finding, text: string): string {
@@ -106,7 +104,7 @@ export const KERNEL_STRUCT_RULES: readonly Rule[] = [
     text: 'Helpers take pointers to kernel structures that are not NULL, unless they say otherwise.',
     what: (f) => `${f.is(f.number('arg'))}.`,
     mend: ['Test the pointer for NULL before the call.'],
-    follow: argument,
+    follow: (f) => [{ kind: 'reg', regno: f.number('arg') }],
   },
   {
     id: 'kernel-argument-write',

@@ -1,14 +1,6 @@
 /** Calls of kernel functions: who may call what, arguments, sections they open, objects in lists, trees and map values. */
-import type { Finding } from '../finding.js';
 import type { Rule } from '../types.js';
-
-const says = (f: Finding): string => `${f.result.message.replace(/[.,]$/, '')}.`;
-/** The register of an argument that the message counts from 0, or names. */
-const argument = (f: Finding) => {
-  const regno = f.text('arg') === '' ? f.regno : f.number('arg') + 1;
-  return regno === undefined || regno > 5 ? [] : [{ kind: 'reg', regno } as const];
-};
-const nothing = () => [];
+import { argument, argumentOf, nothing, says } from './common.js';
 
 export const KFUNC_RULES: readonly Rule[] = [
   {
@@ -53,8 +45,8 @@ export const KFUNC_RULES: readonly Rule[] = [
       /^(?:R(?<reg>\d+) (?:must be a known constant|is not a const)$|arg#?(?<arg>\d+) (?:expected pointer to (?:ctx, but got|func)|pointer type .* must point to|is .* expected .* or socket|doesn't point to a (?:const string|map value)))/,
     text: 'The prototype of a kernel function says what each argument is: a number, a number known at load time, the context, a structure of the kernel, or memory that holds nothing but numbers.',
     what: (f) => {
-      const [place] = argument(f);
-      return place === undefined ? says(f) : `${says(f)} ${f.is(place.regno)}.`;
+      const regno = argumentOf(f);
+      return regno === undefined ? says(f) : `${says(f)} ${f.is(regno)}.`;
     },
     mend: ["Compare the call with the function's prototype in vmlinux.h."],
     follow: argument,

@@ -2,8 +2,7 @@
 import type { Finding } from '../finding.js';
 import { subprogramName, subprogramStarts } from '../names.js';
 import type { Rule } from '../types.js';
-
-const nothing = (): [] => [];
+import { nothing } from './common.js';
 
 /** `main 304, helper 304`. */
 function stacks(f: Finding): string {

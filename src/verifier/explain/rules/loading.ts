@@ -1,9 +1,6 @@
 /** What is wrong before anything is simulated: maps, attach points, function information. */
-import type { Finding } from '../finding.js';
 import type { Rule } from '../types.js';
-
-const nothing = (): [] => [];
-const says = (f: Finding): string => `${f.result.message}.`;
+import { nothing, says } from './common.js';
 
 export const LOADING_RULES: readonly Rule[] = [
   {

@@ -1,6 +1,5 @@
 /** Loads and stores in general: through what, how aligned, and registers that hold nothing. */
 
-import { type ProgType, progTypeName } from '../../../abi/prog-types.js';
 import type { Finding } from '../finding.js';
 import type { Rule } from '../types.js';
 
@@ -99,7 +98,7 @@ export const MEMORY_RULES: readonly Rule[] = [
     pattern: /^invalid bpf_context access off=(?<off>-?\d+) size=(?<size>\d+)/,
     text: 'The context is reached field by field. Which fields there are, which may be written, and with which sizes depends on the program type and the attach type; loads narrower than a field are allowed for some.',
     what: (f) =>
-      `Programs of type ${progTypeName(f.request.progType as ProgType)} may not ${(f.insn?.code ?? 1) % 8 === 1 ? 'read' : 'write'} ${f.text('size')} bytes at offset ${f.text('off')} of their context.`,
+      `Programs of type ${f.programType} may not ${(f.insn?.code ?? 1) % 8 === 1 ? 'read' : 'write'} ${f.text('size')} bytes at offset ${f.text('off')} of their context.`,
     mend: [
       'Access the member by its name and with its own size; do not read two members at once.',
       'Check that the section name gives the program type that is meant, and that this type offers the field.',

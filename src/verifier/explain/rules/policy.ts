@@ -1,10 +1,7 @@
 /** Preallocation and PREEMPT_RT: maps and locks that some programs may not use. */
-import { type ProgType, progTypeName } from '../../../abi/prog-types.js';
 import type { Finding } from '../finding.js';
 import type { Rule } from '../types.js';
-
-const nothing = (): [] => [];
-const programType = (f: Finding): string => progTypeName(f.request.progType as ProgType);
+import { nothing } from './common.js';
 
 /** The instruction that names a map of which this holds. */
 const mapUse = (f: Finding, test: (flags: number, type: number) => boolean): number | undefined =>
@@ -35,7 +32,7 @@ export const POLICY_RULES: readonly Rule[] = [
     pattern: /^(?<who>trace type|perf_event) programs can only use preallocated (?<inner>inner )?hash map/,
     text: 'Tracing programs (kprobe, tracepoint, raw_tracepoint, perf_event) may run anywhere: inside the memory allocator, with raw locks held, in an NMI. A hash map with BPF_F_NO_PREALLOC allocates when an element is added, which could deadlock there; on PREEMPT_RT the allocator takes sleeping locks, so that it is wrong in any such context. The rule holds for outer and inner maps.',
     what: (f) =>
-      `The program is of type ${programType(f)}, and ${culprit(f, mapUse(f, isAllocating))} ${f.text('inner') === '' ? 'or its inner map ' : 'has an inner map that '}is created with BPF_F_NO_PREALLOC.`,
+      `The program is of type ${f.programType}, and ${culprit(f, mapUse(f, isAllocating))} ${f.text('inner') === '' ? 'or its inner map ' : 'has an inner map that '}is created with BPF_F_NO_PREALLOC.`,
     mend: [
       'Create the map without BPF_F_NO_PREALLOC: all its elements are allocated up front.',
       'Use an LRU hash map, which is always preallocated.',
@@ -50,7 +47,7 @@ export const POLICY_RULES: readonly Rule[] = [
     pattern: /^trace type programs cannot use LPM trie maps/,
     text: 'An LPM trie allocates a node for each element that is added and has no preallocated form; a tracing program may run where allocating is not allowed, see the rule for hash maps.',
     what: (f) =>
-      `The program is of type ${programType(f)}, and ${culprit(
+      `The program is of type ${f.programType}, and ${culprit(
         f,
         mapUse(f, (_, type) => type === LPM_TRIE),
       )} is an LPM trie.`,
@@ -67,7 +64,7 @@ export const POLICY_RULES: readonly Rule[] = [
     pattern: /^(?:socket filter|tracing) progs cannot use (?<field>bpf_\S+) yet/,
     text: 'A spin lock, timer, work queue, list or tree in a map value needs a context in which its lock can be taken. Tracing programs may interrupt the holder of that very lock; socket filters may run with and without bottom halves.',
     what: (f) =>
-      `The program is of type ${programType(f)}, and a map that it uses has a ${f.text('field')} in its value.`,
+      `The program is of type ${f.programType}, and a map that it uses has a ${f.text('field')} in its value.`,
     mend: [
       'Use atomic operations or per-CPU maps instead of a lock.',
       'Keep the field in a map that this program does not use.',

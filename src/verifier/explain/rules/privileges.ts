@@ -4,13 +4,13 @@ import { capabilitiesOf } from '../../capabilities.js';
 import { missingCapability } from '../../env/index.js';
 import type { Finding } from '../finding.js';
 import type { Rule } from '../types.js';
+import { nothing } from './common.js';
 
 const MASKED =
   "Without CAP_PERFMON a pointer may only move such that a processor that guessed a branch wrongly stays inside as well: Linux masks the number that is added, and for that it has to know the pointer's bounds and the sign of the number, the same on every path.";
 const CHECK_OFFSET =
   'Check the offset as a number and keep it unsigned: `if (i < sizeof(value)) p = value + i;`.';
 const LOAD_WITH = 'Load the program with CAP_BPF and CAP_PERFMON, or as root.';
-const nothing = (): [] => [];
 
 const EPERM = 1;
 const E2BIG = 7;

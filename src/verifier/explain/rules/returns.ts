@@ -1,5 +1,4 @@
 /** What programs and callbacks may return. */
-import { type ProgType, progTypeName } from '../../../abi/prog-types.js';
 import type { Rule } from '../types.js';
 
 const r0 = (): readonly [{ readonly kind: 'reg'; readonly regno: 0 }] => [{ kind: 'reg', regno: 0 }];
@@ -15,7 +14,7 @@ export const RETURN_RULES: readonly Rule[] = [
       /^At (?<where>.+) the register R0 has (?<have>.+?) should have been in \[(?<min>-?\d+), (?<max>-?\d+)\]/,
     text: ALLOWED,
     what: (f) =>
-      `${f.is(0)} at this exit; ${f.text('where').includes('callback') ? 'the callback' : `a program of type ${progTypeName(f.request.progType as ProgType)} attached like this`} may return ${f.text('min')} to ${f.text('max')}.`,
+      `${f.is(0)} at this exit; ${f.text('where').includes('callback') ? 'the callback' : `a program of type ${f.programType} attached like this`} may return ${f.text('min')} to ${f.text('max')}.`,
     mend: (f) => [
       `Return a constant from ${f.text('min')} to ${f.text('max')} on every path.`,
       'Do not return the result of a helper unchecked: turn it into 0 or 1 (`!!x`).',
