@@ -30,10 +30,6 @@ export interface RwLockOps {
   readUnlockIrqrestore(irqsBefore: boolean): void;
   writeLockIrqsave(place: string): Flow<boolean>;
   writeUnlockIrqrestore(irqsBefore: boolean): void;
-  readLockBh(place: string): Flow<void>;
-  readUnlockBh(): Flow<void>;
-  writeLockBh(place: string): Flow<void>;
-  writeUnlockBh(): Flow<void>;
 }
 
 /** Somebody who spins for it. */
@@ -138,26 +134,6 @@ export class SpinningRwLock extends Lock implements RwLockOps {
     this.sched.irqRestore(irqsBefore);
   }
 
-  *readLockBh(place: string): Flow<void> {
-    yield* this.env.bh.disable(place);
-    yield* this.readLock(place);
-  }
-
-  *readUnlockBh(): Flow<void> {
-    this.readUnlock();
-    yield* this.env.bh.enable();
-  }
-
-  *writeLockBh(place: string): Flow<void> {
-    yield* this.env.bh.disable(place);
-    yield* this.writeLock(place);
-  }
-
-  *writeUnlockBh(): Flow<void> {
-    this.writeUnlock();
-    yield* this.env.bh.enable();
-  }
-
   private *contend(place: string, write: boolean, passes: boolean): Flow<void> {
     const me: Spinner = { agent: this.me, write };
     if (passes) this.queue.unshift(me);
@@ -244,26 +220,6 @@ export class RtRwLock extends RwBase implements RwLockOps {
 
   writeUnlockIrqrestore(): void {
     this.writeUnlock();
-  }
-
-  *readLockBh(place: string): Flow<void> {
-    yield* this.env.bh.disable(place);
-    yield* this.readLock(place);
-  }
-
-  *readUnlockBh(): Flow<void> {
-    this.readUnlock();
-    yield* this.env.bh.enable();
-  }
-
-  *writeLockBh(place: string): Flow<void> {
-    yield* this.env.bh.disable(place);
-    yield* this.writeLock(place);
-  }
-
-  *writeUnlockBh(): Flow<void> {
-    this.writeUnlock();
-    yield* this.env.bh.enable();
   }
 
   private *before(place: string, how: number): Flow<void> {
