@@ -64,15 +64,20 @@ async function show({ say, command: name, args, load }: Step): Promise<void> {
 function next(): string {
   const object = shipped('programs/xdp_firewall.bpf.o');
   const capture = shipped('programs/data/traffic.pcap');
+  const probe = shipped('programs/kprobe_noprealloc.bpf.o');
+  const locks = shipped('programs/rt_maps.bpf.o');
+  const scenario = shipped('programs/scenarios/rt-locks.json');
   const docs = existsSync(new URL('docs/library.md', PACKAGE_ROOT))
     ? `\nThe library is described in ${shipped('docs/library.md')}.`
     : '';
   return `${stdout.style('bold', 'What to try next')}
   npx bpflab run ${object} --pcap ${capture} --json
   npx bpflab disasm ${object} --source
-  npx bpflab btf ${object} dump --format c
-  npx bpflab run --raw b7000000070000009500000000000000     two instructions: r0 = 7; exit
-  npx bpflab run YOUR.o --hex YOUR_PACKET                   an object of your own
+  npx bpflab verify ${probe} --explain      would a kernel load it, and why not
+  npx bpflab sim ${locks} --events ${scenario}
+                                            packets and a task on two CPUs under PREEMPT_RT
+  npx bpflab rfc                            the PREEMPT_RT series, patch by patch: without it, with it
+  npx bpflab run YOUR.o --hex YOUR_PACKET   an object of your own
   npx bpflab --help
 What the programs do is told in ${shipped('programs/README.md')}.${docs}`;
 }

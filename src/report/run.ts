@@ -23,10 +23,15 @@ export interface Aftermath {
   readonly maps: readonly MapDump[];
 }
 
-export interface SingleRun extends Aftermath {
-  readonly file: string;
+export interface RunProgram {
   readonly program: string;
   readonly type: string;
+  /** Why the kernel's verifier would have refused it. */
+  readonly refusal?: string;
+}
+
+export interface SingleRun extends Aftermath, RunProgram {
+  readonly file: string;
   /** Signed, as C sees an int. */
   readonly retval: number;
   readonly returnName?: string;
@@ -54,10 +59,8 @@ export interface PacketRun {
   readonly refused?: string;
 }
 
-export interface CaptureRun extends Aftermath {
+export interface CaptureRun extends Aftermath, RunProgram {
   readonly file: string;
-  readonly program: string;
-  readonly type: string;
   readonly capture: string;
   readonly packets: readonly PacketRun[];
   /** Packets by what became of them: a return value's name or number, or `refused`. */
@@ -89,8 +92,8 @@ export function outcome(
   };
 }
 
-export function programOf(prog: BpfProg): { readonly program: string; readonly type: string } {
-  return { program: prog.name, type: progTypeName(prog.type) };
+export function programOf({ name, type, refusal }: BpfProg): RunProgram {
+  return { program: name, type: progTypeName(type), ...(refusal !== undefined && { refusal }) };
 }
 
 /** The key under which a packet counts in a summary. */
@@ -102,6 +105,7 @@ export function singleText(run: SingleRun, strong: (text: string) => string): st
   const lines = [`${run.program} (${run.type}) returned ${strong(returned(run))}`];
   const times = run.repeat === 1 ? '1 run' : `${run.repeat} runs, ${duration(run.meanNs)} each`;
   lines.push(`${run.instructions} instructions in ${times}`);
+  if (run.refusal !== undefined) lines.push(`note: ${run.refusal}`);
   if (run.redirect !== undefined) lines.push(`redirect ${redirectText(run.redirect)}`);
   if (run.dataOut !== undefined) lines.push(`data out ${packetText(run.dataOut, run.dataIn)}`);
   if (run.ctxOut !== undefined && run.ctxOut.length > 0) lines.push(`ctx out  ${bytesText(run.ctxOut)}`);
@@ -124,6 +128,7 @@ export function captureText(run: CaptureRun, strong: (text: string) => string): 
   const counts = Object.entries(run.summary).map(([name, count]) => `${strong(name)} ${count}`);
   const each = run.packets.length === 0 ? '' : `, ${duration(run.medianNs)} a packet (median)`;
   lines.push(`${counts.join(', ')}; ${run.instructions} instructions${each}`);
+  if (run.refusal !== undefined) lines.push(`note: ${run.refusal}`);
   return [...lines, ...aftermathText(run, strong)].join('\n');
 }
 

@@ -67,9 +67,13 @@ function programLines({ programs }: SimReport): string[] {
     misses.toString(),
     skipped.toString(),
   ]);
-  return table(['program', 'type', 'runs', 'instructions', 'misses', 'suppressed'], rows, {
+  const lines = table(['program', 'type', 'runs', 'instructions', 'misses', 'suppressed'], rows, {
     align: ['left', 'left', 'right', 'right', 'right', 'right'],
   }).split('\n');
+  return [
+    ...lines,
+    ...programs.flatMap(({ name, refusal }) => (refusal === undefined ? [] : [`${name}: ${refusal}`])),
+  ];
 }
 
 function linkLines({ links }: SimReport): string[] {

@@ -26,7 +26,12 @@ import {
   type PreallocPolicy,
   type ProgEnv,
 } from '../../verifier/env/index.js';
-import { profileByName, profileNames, type VerifierProfile } from '../../verifier/profile.js';
+import {
+  profileByName,
+  profileNames,
+  REFERENCE_VERSION,
+  type VerifierProfile,
+} from '../../verifier/profile.js';
 import { type ProfileResult, verifyFor } from '../../verifier/profile-verify.js';
 import { baseType, PTR_TO_BTF_ID } from '../../verifier/reg-type.js';
 import type { VerifyMap, VerifyRequest, VerifyResult } from '../../verifier/types.js';
@@ -47,7 +52,7 @@ import { helperProbesOf } from './helper-probes.js';
 import type { BpfMap } from './map.js';
 import type { BpfProg } from './prog.js';
 import { ProgText } from './prog-text.js';
-import type { Verdicts } from './verdicts.js';
+import type { Judged, Verdicts } from './verdicts.js';
 
 /** Resolves helpers and kernel functions for a program. */
 export type HelperSets = (load: LoadContext) => HelperResolver;
@@ -115,6 +120,7 @@ export function loadProg(
     text,
     overrides: text.helpers().has('bpf_override_return'),
     verified,
+    ...(verdict?.refusal !== undefined && { refusal: verdict.refusal }),
     maxCtxOffset: verified ? verdict.maxCtxOffset : 0,
     maps: [...used],
     lineInfo: source.lineInfo,
@@ -133,19 +139,26 @@ function judge(
   source: LoadableProgram,
   maps: readonly BpfMap[],
   options: ProgLoadOptions,
-): VerifyResult | undefined {
+): Judged | undefined {
   if (kernel.verifyMode === 'never') return undefined;
   const enforce = kernel.verifyMode === 'enforce';
-  const ask = (): ProfileResult => {
+  const ask = (): Judged => {
     const request = options.request ?? requestFor(kernel, source, maps, options);
-    const { profile } = kernel;
-    return enforce
-      ? verifyFor(verifierOf(profile), request)
-      : { ...verify(request), profile: profile.name, warnings: [] };
+    const result = verifyFor(verifierOf(kernel.profile), request);
+    if (result.verdict === 'accept') return { ...result, verdict: result.verdict };
+    // What an older kernel would have said is not known of everything: then the reference's word stands.
+    if (enforce && result.verdict !== 'unknown') return { ...result, verdict: result.verdict };
+    // It runs even so, converted where the reference has nothing against it.
+    const reference = verify(request);
+    const said = result.verdict !== 'unknown' ? result : { ...reference, profile: REFERENCE_VERSION };
+    return { ...reference, warnings: [], ...(said.verdict !== 'accept' && { refusal: refusalOf(said) }) };
   };
-  const said = options.verdicts === undefined ? ask() : options.verdicts.of(source, ask);
-  const result = settled(kernel, said);
-  if (!enforce || result.verdict === 'accept') return result;
+  const result = options.verdicts === undefined ? ask() : options.verdicts.of(source, ask);
+  if (!enforce) return result;
+  if (result.verdict === 'accept') {
+    warn(kernel, result);
+    return result;
+  }
   const place = { symbol: source.name, ...(result.insn !== undefined && { insn: result.insn }) };
   if (result.verdict === 'unsupported') {
     throw new UnsupportedError('UNSUPPORTED_PROGRAM', `the verifier cannot judge: ${result.message}`, place);
@@ -153,16 +166,26 @@ function judge(
   throw SyscallError.ofErrno(result.errno, result.message || 'the program is refused', place);
 }
 
-/** What the verdict comes to; a warning of the simulated kernel's verifier goes to the log. */
-function settled(kernel: Machine, result: ProfileResult): VerifyResult {
-  if (result.verdict === 'accept' && result.warnings.length > 0) {
-    kernel.sched.console.warnOnce(
-      'kernel/bpf/verifier.c check_map_prog_compatibility',
-      'trace type BPF program uses run-time allocation',
-    );
-  }
-  // What an older kernel would have said is not known of everything: then the reference's word stands.
-  return { ...result, verdict: result.verdict === 'unknown' ? 'accept' : result.verdict };
+/** Why that kernel's verifier does not let a program pass, in a line. */
+function refusalOf({
+  profile,
+  verdict,
+  message,
+  insn,
+}: Pick<ProfileResult, 'profile' | 'verdict' | 'message' | 'insn'>): string {
+  const at = insn === undefined ? '' : ` (insn ${insn})`;
+  const what =
+    verdict === 'unsupported' ? `cannot judge it: ${message}` : `refuses it: ${message || 'no reason given'}`;
+  return `the verifier of ${profile} ${what}${at}`;
+}
+
+/** A warning of the simulated kernel's verifier goes to the log. */
+function warn(kernel: Machine, { warnings }: Judged): void {
+  if (warnings.length === 0) return;
+  kernel.sched.console.warnOnce(
+    'kernel/bpf/verifier.c check_map_prog_compatibility',
+    'trace type BPF program uses run-time allocation',
+  );
 }
 
 /** What the knob says of maps that allocate at run time, without PREEMPT_RT and with it. */

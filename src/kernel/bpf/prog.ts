@@ -20,6 +20,8 @@ export interface BpfProg {
   readonly text?: ProgText;
   /** The verifier accepted it, so that its context accesses are converted. */
   readonly verified: boolean;
+  /** Why the simulated kernel's verifier would not have let it pass; it runs even so where that is not enforced. */
+  readonly refusal?: string;
   /** Bytes of the context up to the last one that it uses; 0 where the verifier did not say. */
   readonly maxCtxOffset?: number;
   readonly maps: readonly BpfMap[];

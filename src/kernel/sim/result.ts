@@ -26,6 +26,8 @@ export interface ProgramReport {
   /** Runs that a recursion guard suppressed: as the kernel counts them, and all. */
   readonly misses: number;
   readonly skipped: number;
+  /** Why the kernel's verifier would have refused it. */
+  readonly refusal?: string;
 }
 
 export interface LinkReport {
@@ -76,7 +78,12 @@ export function gather(
     interleaved: kernel.sched.interleaved,
     ...head,
     events: events.toSorted((a, b) => a.timeNs - b.timeNs),
-    programs: kernel.progs.map(({ name, type, stats }) => ({ name, type: progTypeName(type), ...stats })),
+    programs: kernel.progs.map(({ name, type, stats, refusal }) => ({
+      name,
+      type: progTypeName(type),
+      ...stats,
+      ...(refusal !== undefined && { refusal }),
+    })),
     links: kernel.links.map(({ prog, target, missed }) => ({ prog: prog.name, target, missed })),
     console: [...kernel.console],
     splats: kernel.splats,
