@@ -2,11 +2,13 @@
  * Global data as array maps of one element: `.data`, `.rodata`, `.bss` and their dotted variants
  * (libbpf's `bpf_object__init_global_data_maps`), and the contents of an arena's globals.
  */
+import { MapFlag } from '../abi/map-flags.js';
 import { MapType } from '../abi/map-types.js';
+import { PAGE_SIZE } from '../abi/page.js';
 import type { Btf } from './btf/btf.js';
 import { SHT_NOBITS, SHT_PROGBITS } from './elf/constants.js';
 import { ObjectError } from './errors.js';
-import { BPF_F_MMAPABLE, BPF_F_RDONLY_PROG, emptyMap, PAGE_SIZE } from './map-def.js';
+import { emptyMap } from './map-def.js';
 import { dataMapName } from './names.js';
 import type { MapDef, MapOrigin, ObjectMap, Section } from './types.js';
 
@@ -68,7 +70,7 @@ export function internalMap(
     keySize: 4,
     valueSize: data.length,
     maxEntries: 1,
-    mapFlags: (readOnly ? BPF_F_RDONLY_PROG : 0) | (mmapable ? BPF_F_MMAPABLE : 0),
+    mapFlags: (readOnly ? MapFlag.BPF_F_RDONLY_PROG : 0) | (mmapable ? MapFlag.BPF_F_MMAPABLE : 0),
     btfValueTypeId: typeId,
     initialData: data,
     frozen: readOnly,

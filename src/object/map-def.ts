@@ -1,16 +1,9 @@
 /** What every way of defining a map has in common: defaults, the rules that libbpf applies to any definition. */
 import { isMapType, MapType } from '../abi/map-types.js';
+import { PAGE_SIZE } from '../abi/page.js';
 import { ObjectError } from './errors.js';
 import { MAX_KERNEL_NAME } from './names.js';
 import type { MapDef } from './types.js';
-
-/** Page size that ring buffers and arenas are counted in (x86-64, and arm64 as Debian builds it). */
-export const PAGE_SIZE = 4096;
-
-/** `BPF_F_*` map flags that the loader itself sets (include/uapi/linux/bpf.h). */
-export const BPF_F_RDONLY_PROG = 1 << 7;
-export const BPF_F_MMAPABLE = 1 << 10;
-export const BPF_F_LINK = 1 << 13;
 
 /** A definition with every attribute at its default. */
 export function emptyMap(name: string, section: string): MapDef {

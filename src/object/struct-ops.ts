@@ -4,6 +4,7 @@
  * are known, `bpf_map__init_kern_struct_ops`).
  */
 import type { AttachType } from '../abi/attach-types.js';
+import { MapFlag } from '../abi/map-flags.js';
 import { MapType } from '../abi/map-types.js';
 import { ProgType } from '../abi/prog-types.js';
 import { BpflabError } from '../errors.js';
@@ -14,7 +15,7 @@ import type { BtfComposite, BtfTypeId } from './btf/types.js';
 import { isPointerReloc, relocTypeName, SHT_PROGBITS } from './elf/constants.js';
 import { ObjectError } from './errors.js';
 import { findFunc } from './functions.js';
-import { BPF_F_LINK, emptyMap } from './map-def.js';
+import { emptyMap } from './map-def.js';
 import type { BpfObject, MapDef, ObjectMap, ProgramDef, Section, StructOps, StructOpsFunc } from './types.js';
 
 const SECTION_NAMES = ['.struct_ops', '.struct_ops.link', '?.struct_ops', '?.struct_ops.link'];
@@ -89,7 +90,7 @@ function readVariable(
     keySize: 4,
     valueSize: type.size,
     maxEntries: 1,
-    mapFlags: link ? BPF_F_LINK : 0,
+    mapFlags: link ? MapFlag.BPF_F_LINK : 0,
     structOps,
     ...(optional ? { autocreate: false } : {}),
   };

@@ -4,13 +4,13 @@
  */
 import { Errno } from '../../abi/errno.js';
 import { MapFlag } from '../../abi/map-flags.js';
+import { PAGE_SIZE } from '../../abi/page.js';
 import type { Region } from '../../vm/index.js';
 import { BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory } from './map.js';
 import { RangeTree } from './range-tree.js';
 
 const CREATE_FLAGS = MapFlag.BPF_F_SEGV_ON_FAULT | MapFlag.BPF_F_MMAPABLE | MapFlag.BPF_F_NO_USER_CONV;
-const PAGE = 4096;
-const PAGE_MASK = BigInt(PAGE - 1);
+const PAGE_MASK = BigInt(PAGE_SIZE - 1);
 const MAX_BYTES = 2 ** 32;
 /** Node that means any (NUMA_NO_NODE). */
 const ANY_NODE = -1;
@@ -28,7 +28,7 @@ export class ArenaMap extends BpfMap {
     requireAttr((mapFlags & MapFlag.BPF_F_MMAPABLE) !== 0, attr, 'EINVAL', 'BPF_F_MMAPABLE is missing');
     requireAttr((mapFlags & ~CREATE_FLAGS) === 0, attr, 'EINVAL', 'flags it does not take');
     requireAttr((mapExtra & PAGE_MASK) === 0n, attr, 'EINVAL', 'map_extra is no address of a page');
-    const bytes = maxEntries * PAGE;
+    const bytes = maxEntries * PAGE_SIZE;
     requireAttr(bytes <= MAX_BYTES, attr, 'E2BIG', `${maxEntries} pages are more than 4 GiB`);
     const high = (address: bigint): bigint => address >> 32n;
     const within = high(mapExtra) === high(mapExtra + BigInt(bytes) - 1n);
@@ -39,10 +39,10 @@ export class ArenaMap extends BpfMap {
   static checkBtf(_attr: MapAttr): void {}
 
   constructor(attr: MapAttr, host: MapHost) {
-    requireMemory(attr, (attr.maxEntries + 1) * PAGE);
+    requireMemory(attr, (attr.maxEntries + 1) * PAGE_SIZE);
     super(attr, host);
-    this.region = host.memory.alloc((attr.maxEntries + 1) * PAGE, 'none');
-    this.start = Math.ceil(this.region.address32 / PAGE) * PAGE;
+    this.region = host.memory.alloc((attr.maxEntries + 1) * PAGE_SIZE, 'none');
+    this.start = Math.ceil(this.region.address32 / PAGE_SIZE) * PAGE_SIZE;
     this.pages.set(0, attr.maxEntries);
   }
 
@@ -57,10 +57,10 @@ export class ArenaMap extends BpfMap {
 
   /** Global variables, which lie at its start. */
   initialize(data: Uint8Array): void {
-    const count = Math.min(Math.ceil(data.length / PAGE), this.maxEntries);
+    const count = Math.min(Math.ceil(data.length / PAGE_SIZE), this.maxEntries);
     this.pages.clear(0, count);
     this.open(0, count, true);
-    this.memory.u8.set(data.subarray(0, count * PAGE), this.start);
+    this.memory.u8.set(data.subarray(0, count * PAGE_SIZE), this.start);
   }
 
   /** bpf_arena_alloc_pages: address of `count` zeroed pages, at `address` unless that is 0; 0 when they are not to be had. */
@@ -77,7 +77,7 @@ export class ArenaMap extends BpfMap {
     if (first === undefined) return 0n;
     this.pages.clear(first, count);
     this.open(first, count, true);
-    return BigInt(this.start + first * PAGE);
+    return BigInt(this.start + first * PAGE_SIZE);
   }
 
   /** bpf_arena_free_pages. What does not lie in the arena is ignored. */
@@ -103,7 +103,7 @@ export class ArenaMap extends BpfMap {
   fault(address: bigint): boolean {
     const page = this.pageOf(address);
     if (page < 0 || page >= this.maxEntries) return false;
-    if (this.memory.allows(this.start + page * PAGE, 1, false)) return true;
+    if (this.memory.allows(this.start + page * PAGE_SIZE, 1, false)) return true;
     const refused = (this.mapFlags & MapFlag.BPF_F_SEGV_ON_FAULT) !== 0 || !this.pages.isFree(page, 1);
     if (refused) return false;
     this.pages.clear(page, 1);
@@ -112,7 +112,7 @@ export class ArenaMap extends BpfMap {
   }
 
   override directValue(offset: number): number {
-    return offset < this.maxEntries * PAGE ? this.start + offset : -1;
+    return offset < this.maxEntries * PAGE_SIZE ? this.start + offset : -1;
   }
 
   override sysLookup(): number {
@@ -126,12 +126,12 @@ export class ArenaMap extends BpfMap {
 
   /** Only the low half of an address counts. */
   private pageOf(address: bigint): number {
-    return Math.floor((Number(BigInt.asUintN(32, address)) - this.start) / PAGE);
+    return Math.floor((Number(BigInt.asUintN(32, address)) - this.start) / PAGE_SIZE);
   }
 
   private open(first: number, count: number, there: boolean): void {
-    const at = this.start + first * PAGE;
-    this.memory.u8.fill(0, at, at + count * PAGE);
-    this.memory.protect(at, count * PAGE, there ? 'readwrite' : 'none');
+    const at = this.start + first * PAGE_SIZE;
+    this.memory.u8.fill(0, at, at + count * PAGE_SIZE);
+    this.memory.protect(at, count * PAGE_SIZE, there ? 'readwrite' : 'none');
   }
 }

@@ -5,10 +5,10 @@
  */
 import { Errno } from '../../abi/errno.js';
 import { MapFlag, RingbufFlag } from '../../abi/map-flags.js';
+import { PAGE_SIZE } from '../../abi/page.js';
 import type { Region } from '../../vm/index.js';
 import { BpfMap, type MapAttr, type MapHost, requireAttr, requireMemory } from './map.js';
 
-const PAGE = 4096;
 export const HEADER = RingbufFlag.BPF_RINGBUF_HDR_SZ;
 /** Bits of a header beside the record's length. */
 export const { BPF_RINGBUF_BUSY_BIT: BUSY, BPF_RINGBUF_DISCARD_BIT: DISCARD } = RingbufFlag;
@@ -31,7 +31,7 @@ export abstract class RingMap extends BpfMap {
     requireAttr(attr.keySize === 0 && attr.valueSize === 0, attr, 'EINVAL', 'key and value size must be 0');
     const powerOfTwo = size > 0 && Math.log2(size) % 1 === 0;
     const message = `${size} bytes are no power of two of whole pages`;
-    requireAttr(powerOfTwo && size % PAGE === 0, attr, 'EINVAL', message);
+    requireAttr(powerOfTwo && size % PAGE_SIZE === 0, attr, 'EINVAL', message);
   }
 
   constructor(attr: MapAttr, host: MapHost) {

@@ -2,13 +2,13 @@
  * The page allocator as far as its locks matter: per-CPU lists of single pages, filled in batches from the zone under
  * `zone->lock`. Pages are numbers; they hold no data. Models mm/page_alloc.c of Linux 6.12.
  */
+import { PAGE_SIZE } from '../../abi/page.js';
 import type { SpinLockOps } from '../locking/raw-spinlock.js';
 import type { Flow } from '../sched/flow.js';
 import { firePoint, inFunction, type ProbePoint } from '../trace/probes.js';
 import type { MmEnv } from './env.js';
 import { GFP } from './gfp.js';
 
-export const PAGE_SIZE = 4096;
 /** Pages that a CPU's list is filled with at once. */
 const PCP_BATCH = 63;
 /** Most that it keeps. */

@@ -3,7 +3,7 @@
  * they hold is the caller's affair. Where the kernel is not RT the fast paths take no lock; on RT everything is under
  * the CPU's local lock, which sleeps. Models mm/slub.c of Linux 6.12 (one node, no merging of caches).
  */
-
+import { PAGE_SIZE } from '../../abi/page.js';
 import type { LocalLock } from '../locking/local-lock.js';
 import { LockKey } from '../locking/lock-class.js';
 import type { SpinLockOps } from '../locking/raw-spinlock.js';
@@ -12,7 +12,7 @@ import { NMI_OFFSET } from '../sched/preempt.js';
 import { inFunction, type ProbePoint } from '../trace/probes.js';
 import type { MmEnv } from './env.js';
 import { GFP } from './gfp.js';
-import { PAGE_SIZE, type PageAllocator } from './page-alloc.js';
+import type { PageAllocator } from './page-alloc.js';
 
 /** Empty slabs that the node keeps (MIN_PARTIAL), and partial ones that a CPU keeps. */
 const MIN_PARTIAL = 5;

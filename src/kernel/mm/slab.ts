@@ -2,10 +2,11 @@
  * kmalloc and kfree on caches by size, and caches with a name. A handle says which cache and which object: larger than 0;
  * 0 is no memory. Models mm/slab_common.c and the tracepoints of include/trace/events/kmem.h, Linux 6.12.
  */
+import { PAGE_SIZE } from '../../abi/page.js';
 import type { Flow } from '../sched/flow.js';
 import { firePoint, type ProbeArg, type ProbePoint } from '../trace/probes.js';
 import type { MmEnv } from './env.js';
-import { PAGE_SIZE, type PageAllocator } from './page-alloc.js';
+import type { PageAllocator } from './page-alloc.js';
 import { KmemCache } from './slab-cache.js';
 
 /** Sizes of the kmalloc caches; larger requests get pages. */

@@ -4,6 +4,7 @@
  * asks `bpf_prog_active` here. Models net/core/dev.c (`netif_receive_skb`, `__dev_queue_xmit`) as far as programs see it.
  */
 import { ETH_HLEN } from '../../abi/packet.js';
+import { PAGE_SIZE } from '../../abi/page.js';
 import { TcAction } from '../../abi/tc.js';
 import { XdpAction } from '../../abi/xdp.js';
 import type { BpfProg } from '../bpf/prog.js';
@@ -15,7 +16,7 @@ import { fillSkb, SkbPool } from './attach-skb.js';
 import type { Redirect } from './net-state.js';
 import type { FlowKeys, PacketResult } from './packet-result.js';
 import { MAX_LINEAR } from './skb.js';
-import { PAGE_SIZE, XDP_PACKET_HEADROOM, XDP_TAILROOM, XdpBuff } from './xdp.js';
+import { XDP_PACKET_HEADROOM, XDP_TAILROOM, XdpBuff } from './xdp.js';
 
 const LINEAR = PAGE_SIZE - XDP_PACKET_HEADROOM - XDP_TAILROOM;
 const { TC_ACT_UNSPEC, TC_ACT_REDIRECT, TC_ACT_SHOT, TC_ACT_STOLEN, TC_ACT_QUEUED, TC_ACT_TRAP } = TcAction;

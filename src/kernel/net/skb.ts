@@ -5,6 +5,7 @@
  */
 
 import { SK_BUFF, SOCK } from '../../abi/context/skb.js';
+import { PAGE_SIZE } from '../../abi/page.js';
 import type { EngineMemory, Region } from '../../vm/index.js';
 import { ContextPointers } from './context-pointers.js';
 import type { Sock } from './sock.js';
@@ -15,11 +16,11 @@ export const NET_SKB_PAD = 64;
 /** Room for struct skb_shared_info behind the data. */
 export const SKB_TAILROOM = 320;
 /** Largest packet that fits a page. */
-export const MAX_LINEAR = 4096 - NET_SKB_PAD - SKB_TAILROOM;
+export const MAX_LINEAR = PAGE_SIZE - NET_SKB_PAD - SKB_TAILROOM;
 /** Headroom that a packet has or, as Linux does, is given when a program wants to add more in front. */
 const HEADROOM = 1024;
 /** With as much room at the end. */
-const BUFFER = HEADROOM + 4096;
+const BUFFER = HEADROOM + PAGE_SIZE;
 
 /** Longest packet that one allocation holds (SKB_MAX_ALLOC). */
 export const MAX_LENGTH = 16064;

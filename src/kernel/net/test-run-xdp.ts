@@ -1,16 +1,16 @@
 /** Test runs of XDP programs. Models `bpf_prog_test_run_xdp` in net/bpf/test_run.c of Linux 6.18, without live frames. */
-
 import { AttachType } from '../../abi/attach-types.js';
 import { offsetOf } from '../../abi/context/layout.js';
 import { XDP_MD } from '../../abi/context/xdp.js';
 import { ETH_HLEN } from '../../abi/packet.js';
+import { PAGE_SIZE } from '../../abi/page.js';
 import { XdpAction } from '../../abi/xdp.js';
 import type { BpfProg } from '../bpf/prog.js';
 import { runProg } from '../bpf/run-prog.js';
 import { contextBytes, requireInput, type TestRunAttr, type TestRunResult } from '../bpf/test-run-types.js';
 import { SyscallError } from '../errors.js';
 import type { Machine } from '../machine.js';
-import { metadataLengthOk, PAGE_SIZE, XDP_PACKET_HEADROOM, XDP_TAILROOM, XdpBuff } from './xdp.js';
+import { metadataLengthOk, XDP_PACKET_HEADROOM, XDP_TAILROOM, XdpBuff } from './xdp.js';
 
 /** Fragments that a packet may have (MAX_SKB_FRAGS). */
 const MAX_FRAGMENTS = 17;

@@ -2,15 +2,14 @@
  * A packet as XDP programs see it: one page with headroom and tailroom, what does not fit in fragments, and an `xdp_md`
  * whose words are the packet's bounds. Models `struct xdp_buff` (include/net/xdp.h) of Linux 6.18 on x86-64.
  */
-
 import { offsetOf } from '../../abi/context/layout.js';
 import { XDP_MD } from '../../abi/context/xdp.js';
 import { Errno } from '../../abi/errno.js';
 import { ETH_HLEN } from '../../abi/packet.js';
+import { PAGE_SIZE } from '../../abi/page.js';
 import type { EngineMemory, Region } from '../../vm/index.js';
 import { ContextPointers } from './context-pointers.js';
 
-export const PAGE_SIZE = 4096;
 export const XDP_PACKET_HEADROOM = 256;
 /** Room for struct skb_shared_info behind the data. */
 export const XDP_TAILROOM = 320;
