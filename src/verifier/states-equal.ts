@@ -4,7 +4,7 @@
  */
 import type { Verifier } from './context.js';
 import { iterState } from './iter/slots.js';
-import { ADD_CONST, markUnknown, Reg, sameShape } from './reg.js';
+import { ADD_CONST, ID_MASK, markUnknown, Reg, sameShape } from './reg.js';
 import {
   baseType,
   NOT_INIT,
@@ -74,9 +74,13 @@ class IdMap {
     return true;
   }
 
-  /** A scalar without an id stands for one of its own; links that only the current state has do no harm. */
+  /**
+   * `check_scalar_ids` for an old scalar with an id. A current one without stands for one of its own. Scalars a constant
+   * away from others pair with what is as far away from the same number.
+   */
   matchesScalar(old: number, cur: number): boolean {
-    return this.matches(old, cur === 0 ? ++this.#tmp : cur);
+    if (!this.matches(old, cur === 0 ? ++this.#tmp : cur)) return false;
+    return (old & ADD_CONST) === 0 || this.matches(old & ID_MASK, cur & ID_MASK);
   }
 
   #grow(): void {

@@ -120,6 +120,15 @@ const ROWS: readonly Row[] = [
     [],
     [BLOOM],
   ],
+  [
+    'numbers a constant away from different ones are not linked alike',
+    'socket_filter',
+    'call 5; r6 = r0; call 5; r7 = r0; r6 &= 255; r7 &= 255; if r0 > 5 goto +3; r8 = r7; r8 += 1; goto +2; r8 = r6; ' +
+      'r8 += 1; if r7 > 3 goto +4; r1 = r10; r1 += -16; r1 += r8; *(u8 *)(r1 + 0) = 0; r0 = 0; exit',
+    [22, 'invalid variable-offset write to stack R1 var_off=(0x0; 0x1ff) off=-16 size=1', 26, 2, 2],
+    [],
+    [],
+  ],
 ];
 
 describe('found by random programs', () => {
