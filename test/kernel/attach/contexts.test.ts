@@ -74,134 +74,51 @@ const CASES: Readonly<Record<string, Case>> = {
   },
 };
 
-/** Profile, then for each attach point: preempt_count, interrupts off, pinned by the task's counter. */
-const TABLE: readonly (readonly [string, Readonly<Record<string, readonly [number, boolean, boolean]>>])[] = [
-  [
-    '5.6',
-    {
-      netfilter: [0x101, false, false],
-      flow_dissector: [0x101, false, false],
-      lwt_xmit: [0x201, false, false],
-      lirc: [1, false, false],
-      sock_ops: [1, false, false],
-      kprobe: [3, false, false],
-      tracepoint: [3, false, false],
-      raw_tp: [2, false, false],
-      fentry: [1, false, false],
-      fexit: [1, false, false],
-      uprobe: [2, false, false],
-      'perf hardware': [0x110001, true, false],
-      'perf clock': [0x10001, true, false],
-      'perf software': [2, false, false],
-      xdp: [0x100, false, false],
-      tc: [0x100, false, false],
-      'tc egress': [0x200, false, false],
-      cgroup: [1, false, false],
-    },
-  ],
-  [
-    '5.7',
-    {
-      netfilter: [0x101, false, false],
-      sk_lookup: [0x101, false, false],
-      flow_dissector: [0x101, false, false],
-      'flow_dissector tx': [0x201, false, false],
-      lwt_in: [0x300, false, false],
-      lwt_xmit: [0x201, false, false],
-      'cgroup egress': [1, false, false],
-      lirc: [1, false, false],
-      kprobe: [2, false, false],
-      kretprobe: [2, false, false],
-      tracepoint: [2, false, false],
-      raw_tp: [1, false, false],
-      fentry: [1, false, false],
-      lsm: [1, false, false],
-      uprobe: [2, false, false],
-      'perf hardware': [0x110000, true, false],
-      xdp: [0x100, false, false],
-      tc: [0x100, false, false],
-      cgroup: [1, false, false],
-    },
-  ],
-  [
-    '5.7-rt',
-    {
-      netfilter: [0, false, true],
-      'netfilter out': [0, false, true],
-      sk_lookup: [0, false, true],
-      flow_dissector: [0, false, true],
-      'flow_dissector tx': [0, false, true],
-      lwt_in: [0, false, true],
-      lwt_xmit: [0, false, true],
-      'cgroup egress': [0, false, true],
-      lirc: [0, false, true],
-      sock_ops: [0, false, true],
-      kprobe: [1, false, true],
-      tracepoint: [1, false, true],
-      raw_tp: [1, false, false],
-      fentry: [0, false, true],
-      fexit: [0, false, true],
-      lsm: [0, false, true],
-      uprobe: [1, false, true],
-      'perf hardware': [0x110000, true, false],
-      'perf clock': [0x10000, true, false],
-      'perf software': [1, false, false],
-      xdp: [0, false, true],
-      tc: [0, false, true],
-      'tc egress': [0, false, true],
-      cgroup: [0, false, true],
-    },
-  ],
-  [
-    '6.18',
-    {
-      netfilter: [0x100, false, true],
-      'netfilter out': [0, false, true],
-      sk_lookup: [0x100, false, true],
-      flow_dissector: [0x100, false, true],
-      'flow_dissector tx': [0x200, false, true],
-      lwt_in: [0x300, false, false],
-      lwt_xmit: [0x200, false, true],
-      'cgroup egress': [0, false, true],
-      lirc: [0, false, true],
-      sock_ops: [0, false, true],
-      kprobe: [1, false, true],
-      'kprobe.multi': [1, false, true],
-      tracepoint: [1, false, true],
-      raw_tp: [1, false, false],
-      fentry: [0, false, true],
-      uprobe: [0, false, true],
-      'perf hardware': [0x110000, true, false],
-      xdp: [0x100, false, false],
-      cgroup: [0, false, true],
-    },
-  ],
-  [
-    '6.18-rt',
-    {
-      netfilter: [0, false, true],
-      'netfilter out': [0, false, true],
-      sk_lookup: [0, false, true],
-      flow_dissector: [0, false, true],
-      'flow_dissector tx': [0, false, true],
-      lwt_in: [0, false, true],
-      lwt_xmit: [0, false, true],
-      'cgroup egress': [0, false, true],
-      sock_ops: [0, false, true],
-      kprobe: [1, false, true],
-      raw_tp: [1, false, false],
-      fentry: [0, false, true],
-      xdp: [0, false, true],
-      tc: [0, false, true],
-      cgroup: [0, false, true],
-    },
-  ],
-];
+/** For each attach point and profile: preempt_count in hexadecimal, i with interrupts off, p pinned by the task's counter. */
+const TABLE = `
+  point               5.6      5.7      5.7-rt   6.18     6.18-rt
+  kprobe              3        2        1p       1p       1p
+  kretprobe           -        2        -        -        -
+  kprobe.multi        -        -        -        1p       -
+  tracepoint          3        2        1p       1p       -
+  raw_tp              2        1        1        1        1
+  fentry              1        1        0p       0p       0p
+  fexit               1        -        0p       -        -
+  lsm                 -        1        0p       -        -
+  uprobe              2        2        1p       0p       -
+  perf hardware       110001i  110000i  110000i  110000i  -
+  perf clock          10001i   -        10000i   -        -
+  perf software       2        -        1        -        -
+  xdp                 100      100      0p       100      0p
+  tc                  100      100      0p       -        0p
+  tc egress           200      -        0p       -        -
+  cgroup              1        1        0p       0p       0p
+  cgroup egress       -        1        0p       0p       0p
+  netfilter           101      101      0p       100p     0p
+  netfilter out       -        -        0p       0p       0p
+  sk_lookup           -        101      0p       100p     0p
+  flow_dissector      101      101      0p       100p     0p
+  flow_dissector tx   -        201      0p       200p     0p
+  lwt_in              -        300      0p       300      0p
+  lwt_xmit            201      201      0p       200p     0p
+  lirc                1        1        0p       0p       -
+  sock_ops            1        -        0p       0p       0p`;
 
-const rows = TABLE.flatMap(([profile, points]) =>
-  Object.entries(points).flatMap(([point, expected]) =>
-    [false, true].map((interleaved) => ({ profile, point, expected, interleaved })),
-  ),
+const [[, ...profiles], ...points] = TABLE.trim()
+  .split('\n')
+  .map((line) => line.trim().split(/ {2,}/)) as [string[], ...string[][]];
+const rows = points.flatMap(([point, ...cells]) =>
+  cells.flatMap((cell, column) => {
+    if (cell === '-') return [];
+    const [, count, off, pinned] = /^([\da-f]+)(i?)(p?)$/.exec(cell)!;
+    const expected = [Number.parseInt(count!, 16), off !== '', pinned !== ''];
+    return [false, true].map((interleaved) => ({
+      profile: profiles[column]!,
+      point: point!,
+      expected,
+      interleaved,
+    }));
+  }),
 );
 
 describe('what programs run in', () => {
