@@ -52,14 +52,17 @@ export class Events {
     return yield* inFunction(sched.here.calls, sched.probes.point(name), args, body);
   }
 
-  /** A tracepoint is passed. `raw`: its arguments, where they are not its record's fields. */
-  *tracepoint(name: string, fields: readonly ProbeArg[], raw?: readonly ProbeArg[]): Flow<void> {
+  /** A tracepoint is passed: whether anybody watches it. `raw`: its arguments, where they are not its record's fields. */
+  *tracepoint(name: string, fields: readonly ProbeArg[], raw?: readonly ProbeArg[]): Flow<boolean> {
     const { probes } = this.parts.tracing.kernel.sched;
-    yield* firePoint(probes.point(fullEventName(name, probes.names())), fields, raw);
+    const point = probes.point(fullEventName(name, probes.names()));
+    const { armed } = point;
+    yield* firePoint(point, fields, raw);
+    return armed;
   }
 
-  /** A function of user space is called, at `path:function`, and, where there is a result, returns. */
-  uprobe(place: string, args: readonly ProbeArg[], result?: ProbeArg): Flow<void> {
+  /** A function of user space is called, at `path:function`, and, where there is a result, returns: whether anybody watches it. */
+  uprobe(place: string, args: readonly ProbeArg[], result?: ProbeArg): Flow<boolean> {
     return this.parts.uprobes.hit(place, args, result);
   }
 

@@ -19,6 +19,9 @@ const SAMPLE = waitable('a perf sample');
 /** What came of an action. */
 export type ActionResult = string | number;
 
+/** Said of an event that no program is attached to: its name may be misspelt. */
+const UNSEEN = ', nobody watches';
+
 export class Actions {
   /** Tasks of the scenario by name. */
   readonly tasks = new Map<string, Task>();
@@ -91,13 +94,13 @@ export class Actions {
         return `${value} ${address.ip}:${address.port}`;
       }
       case 'tracepoint':
-        yield* events.tracepoint(action.name, action.fields);
-        return 'passed';
+        return (yield* events.tracepoint(action.name, action.fields)) ? 'passed' : `passed${UNSEEN}`;
       case 'call':
         return argText(yield* events.callFunction(action.fn, action.args, this.body(action, path)));
       case 'uprobe':
-        yield* events.uprobe(action.place, action.args, action.result);
-        return 'called';
+        return (yield* events.uprobe(action.place, action.args, action.result))
+          ? 'called'
+          : `called${UNSEEN}`;
       case 'lsm':
         return yield* events.lsm(action.hook, action.args);
       default:

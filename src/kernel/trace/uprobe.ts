@@ -32,10 +32,12 @@ export class Uprobes {
     };
   }
 
-  /** A task calls the function, and, where there is a result, returns from it. */
-  *hit(place: string, args: readonly ProbeArg[], result?: ProbeArg): Flow<void> {
+  /** A task calls the function, and, where there is a result, returns from it: whether anybody watches it. */
+  *hit(place: string, args: readonly ProbeArg[], result?: ProbeArg): Flow<boolean> {
+    const watched = (this.consumers.get(place) ?? []).length > 0;
     yield* this.run(place, false, args, undefined);
     if (result !== undefined) yield* this.run(place, true, args, result);
+    return watched;
   }
 
   private *run(place: string, exit: boolean, args: readonly ProbeArg[], result?: ProbeArg): Flow<void> {

@@ -51,6 +51,22 @@ describe('scenarios', () => {
     expect(result.programs).toMatchObject([{ name: 'count_packets', runs: 4 }]);
   });
 
+  test('an event that no program is attached to says so: its name may be misspelt', () => {
+    const { result } = simulated('tp_open_log', {
+      events: [
+        { tracepoint: { name: 'syscalls:sys_enter_openat', fields: [] } },
+        { tracepoint: { name: 'syscalls:sys_enter_opnat', fields: [] } },
+        { uprobe: { place: '/bin/sh:main', args: [] } },
+      ].map((event) => ({ ...event, task: 'shell' })),
+      tasks: [{ name: 'shell' }],
+    });
+    expect(result.events.map((event) => event.result)).toEqual([
+      'passed',
+      'passed, nobody watches',
+      'called, nobody watches',
+    ]);
+  });
+
   test('before the series, RT: the allocator sleeps under a raw lock', () => {
     const { result } = simulated('rt_maps', 'rt-allocation');
     expect(titles(result)).toContain(
