@@ -22,6 +22,12 @@ export class Backtrack {
     return mask === 0;
   }
 
+  /** Slots of the current frame, the highest on the stack in bit 0. */
+  get slotMask(): bigint {
+    const { frame } = this;
+    return (BigInt(this.slotsHi[frame]! >>> 0) << 32n) | BigInt(this.slotsLo[frame]! >>> 0);
+  }
+
   hasReg(reg: number): boolean {
     return (this.regs[this.frame]! & (1 << reg)) !== 0;
   }

@@ -130,7 +130,7 @@ function traceJump(
   }
   if (op === C.BPF_CALL) {
     bt.clearReg(0);
-    expectNone(v, bt.regs[bt.frame]! & ARG_REGS, 'backtracking call unexpected regs');
+    expectNoRegs(v, ARG_REGS, 'backtracking call');
     if (mayLeave(insn) && subseq - idx !== 1) enterLeft(v);
   } else if (op === C.BPF_EXIT) {
     traceExit(v, subseq);
@@ -144,28 +144,35 @@ function traceJump(
   return true;
 }
 
-function expectNone(v: Verifier, mask: number, what: string): void {
-  if (mask !== 0) v.reject(ERRNO.EFAULT, `verifier bug: ${what} ${(mask >>> 0).toString(16)}`);
+/** None of the registers `wrong` may be asked for now; the line names all that are. */
+function expectNoRegs(v: Verifier, wrong: number, what: string): void {
+  const mask = v.bt.regs[v.bt.frame]!;
+  if ((mask & wrong) !== 0)
+    v.reject(ERRNO.EFAULT, `verifier bug: ${what} unexpected regs ${mask.toString(16)}`);
+}
+
+function expectNoSlots(v: Verifier, what: string): void {
+  const mask = v.bt.slotMask;
+  if (mask !== 0n) v.reject(ERRNO.EFAULT, `verifier bug: ${what} leftover stack slots ${mask.toString(16)}`);
 }
 
 function traceSubprogCall(v: Verifier, idx: number, insn: Insn): void {
   const { bt } = v;
   const subprog = v.subprogs[v.findSubprog(idx + insn.imm + 1)]!;
   if (subprog.isGlobal) {
-    expectNone(v, bt.regs[bt.frame]! & ARG_REGS, 'global subprog unexpected regs');
+    expectNoRegs(v, ARG_REGS, 'global subprog');
     bt.clearReg(0);
     return;
   }
-  expectNone(v, bt.regs[bt.frame]! & ~ARG_REGS, 'static subprog unexpected regs');
-  expectNone(v, bt.slotsLo[bt.frame]! | bt.slotsHi[bt.frame]!, 'static subprog leftover stack slots');
+  expectNoRegs(v, ~ARG_REGS, 'static subprog');
+  expectNoSlots(v, 'static subprog');
   leave(v, bt.regs[bt.frame]! & ARG_REGS);
 }
 
 /** Out of a callback, into the call that made it: what it was called with was no argument of the call. */
 function traceCallbackExit(v: Verifier): void {
-  const { bt } = v;
-  expectNone(v, bt.regs[bt.frame]! & ~ARG_REGS, 'callback unexpected regs');
-  expectNone(v, bt.slotsLo[bt.frame]! | bt.slotsHi[bt.frame]!, 'callback leftover stack slots');
+  expectNoRegs(v, ~ARG_REGS, 'callback');
+  expectNoSlots(v, 'callback');
   leave(v, 0);
 }
 
@@ -188,7 +195,7 @@ function enterLeft(v: Verifier): void {
 function traceExit(v: Verifier, subseq: number): void {
   const { bt } = v;
   if (subseq >= 0 && v.aux.has(subseq, CALLS_CALLBACK)) bt.regs[bt.frame]! &= ~ARG_REGS;
-  expectNone(v, bt.regs[bt.frame]! & ARG_REGS, 'backtracking exit unexpected regs');
+  expectNoRegs(v, ARG_REGS, 'backtracking exit');
   const wantsResult = subseq >= 1 && isPseudoCall(v.insns[subseq - 1]!) && bt.hasReg(0);
   bt.clearReg(0);
   enterLeft(v);

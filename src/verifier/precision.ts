@@ -114,7 +114,8 @@ function markEntryArgs(v: Verifier, state: VerifierState): boolean {
   const frame = state.frames[0]!;
   const isEntry = state.curframe === 0 && frame.subprog > 0 && frame.callsite === MAIN_CALLSITE;
   if (!isEntry || bt.slotsText(0) !== '' || (bt.regs[0]! & ~ARG_REGS) !== 0) {
-    v.reject(ERRNO.EFAULT, `verifier bug: backtracking func entry subprog ${frame.subprog}`);
+    const masks = `reg_mask ${bt.regs[bt.frame]!.toString(16)} stack_mask ${bt.slotMask.toString(16)}`;
+    v.reject(ERRNO.EFAULT, `verifier bug: backtracking func entry subprog ${frame.subprog} ${masks}`);
   }
   let changed = false;
   for (let i = 1; i <= 5; i++) {

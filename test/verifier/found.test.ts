@@ -129,6 +129,16 @@ const ROWS: readonly Row[] = [
     [],
     [],
   ],
+  [
+    'registers that a walk backwards may not ask for at a call are named with all others',
+    'socket_filter',
+    `r6 = r1; r9 = *(u32 *)(r1 + 0); may_goto +24; r3 = *(u32 *)(r6 + 4); if r3 > 7 goto +7; ${'r3 += 1; '.repeat(6)}goto +1; call 5; ` +
+      'r0 = 0; r1 = 0; r2 = 0; r3 = 0; r4 = 0; r5 = 0; r0 = *(u8 *)skb[0]; r0 &= 7; r1 = r10; r1 += -16; r1 += r0; ' +
+      '*(u8 *)(r1 + 0) = 0; r5 = 1; goto -25; r0 = 0; exit',
+    [14, 'verifier bug: backtracking call unexpected regs 208', 31, 2, 3],
+    [],
+    [],
+  ],
 ];
 
 describe('found by random programs', () => {
