@@ -1,4 +1,5 @@
 /** Inputs that the fuzzer broke something with, each in its smallest form: they must be refused properly for ever. */
+
 import { expect, test } from '@jest/globals';
 import { MapType } from '../../src/abi/map-types.js';
 import { BpflabError } from '../../src/errors.js';
@@ -7,6 +8,7 @@ import { loadLab } from '../../src/kernel/lab.js';
 import { Btf, encodeBtf } from '../../src/object/btf/index.js';
 import type { MapDef } from '../../src/object/index.js';
 import { Engine, type HelperDef } from '../../src/vm/index.js';
+import { intType } from '../support/btf-types.js';
 
 interface Regression {
   readonly what: string;
@@ -19,20 +21,7 @@ const ROWS: readonly Regression[] = [
     what: 'names with control characters did not stay within one line of a message',
     run: () =>
       Btf.parse(
-        encodeBtf([
-          {
-            kind: 'int',
-            name: 'int',
-            size: 4,
-            bits: 32,
-            bitOffset: 0,
-            signed: true,
-            char: false,
-            bool: false,
-            encoding: 1,
-          },
-          { kind: 'var', name: 'a\r\n\u001b[31m', type: 1, linkage: 1 },
-        ]),
+        encodeBtf([intType(), { kind: 'var', name: 'a\r\n\u001b[31m', type: 1, linkage: 1 }]),
       ).validate(),
     code: 'BTF_INVALID',
   },

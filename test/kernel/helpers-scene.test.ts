@@ -1,4 +1,5 @@
 /** Helpers that find what the scene has set up: sockets, routes, groups, paths, sysctls, messages, what was traced. */
+
 import { describe, expect, test } from '@jest/globals';
 import type { ProgTypeName } from '../../src/abi/prog-types.js';
 import { stateOf } from '../../src/kernel/bpf/helpers/state.js';
@@ -11,6 +12,7 @@ import { Btf } from '../../src/object/btf/btf.js';
 import { encodeBtf } from '../../src/object/btf/encode.js';
 import { put } from '../oracle/helper-cases.js';
 import { u32 } from '../programs/support.js';
+import { intType } from '../support/btf-types.js';
 import { Id, load, makeMap, PROGRAM_BTF } from './helpers-support.js';
 
 const PACKET = Uint8Array.from({ length: 64 }, (_, i) => i);
@@ -274,17 +276,7 @@ describe('what was traced', () => {
 });
 
 test('a value as text by its type', () => {
-  const int = {
-    kind: 'int',
-    name: 'int',
-    size: 4,
-    bits: 32,
-    bitOffset: 0,
-    encoding: 1,
-    signed: true,
-    char: false,
-    bool: false,
-  } as const;
+  const int = intType();
   const member = (name: string, bitOffset: number) => ({ name, type: 1, bitOffset, bitfieldSize: 0 });
   const struct = {
     kind: 'struct',

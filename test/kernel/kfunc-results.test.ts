@@ -1,9 +1,11 @@
 /** What kernel functions leave in r0: an `int` fills the lower half and clears the upper one, as on x86-64. Random programs found it. */
+
 import { expect, test } from '@jest/globals';
 import { testRun } from '../../src/kernel/bpf/test-run.js';
 import { Kernel } from '../../src/kernel/kernel.js';
 import { Btf } from '../../src/object/btf/btf.js';
 import { encodeBtf } from '../../src/object/btf/encode.js';
+import { intType } from '../support/btf-types.js';
 import { load } from './helpers-support.js';
 
 const E2BIG = 7;
@@ -12,17 +14,7 @@ const FUNC = 3;
 /** `int bpf_iter_num_new(void)`: parameters do not matter where no verifier looks. */
 const BTF = Btf.parse(
   encodeBtf([
-    {
-      kind: 'int',
-      name: 'int',
-      size: 4,
-      encoding: 1,
-      signed: true,
-      char: false,
-      bool: false,
-      bits: 32,
-      bitOffset: 0,
-    },
+    intType(),
     { kind: 'func_proto', name: '', type: 1, params: [] },
     { kind: 'func', name: 'bpf_iter_num_new', type: 2, linkage: 0 },
   ]),

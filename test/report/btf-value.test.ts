@@ -1,9 +1,11 @@
 /** Values by BTF, and frames in words: what `bpflab run` prints. */
+
 import { describe, expect, test } from '@jest/globals';
 import { Btf, type BtfType, encodeBtf } from '../../src/object/btf/index.js';
 import { decodeValue, valueText } from '../../src/report/btf-value.js';
 import { frameText } from '../../src/report/frame.js';
 import { entries, lab, traffic, u32 } from '../programs/support.js';
+import { intType } from '../support/btf-types.js';
 
 const VALUES = 'flags are bit-fields, names are text, numbers too long for a double are bigints';
 
@@ -44,17 +46,7 @@ describe('values', () => {
 });
 
 describe('what is too much to show', () => {
-  const u8: BtfType = {
-    kind: 'int',
-    name: 'u8',
-    size: 1,
-    signed: false,
-    char: false,
-    bool: false,
-    encoding: 0,
-    bitOffset: 0,
-    bits: 8,
-  };
+  const u8 = intType('u8', 1, 0);
   const struct = (
     kind: 'struct' | 'union',
     name: string,

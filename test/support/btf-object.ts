@@ -2,9 +2,11 @@
  * Objects with BTF for tests: types by name, a `.maps` section from attribute lists, externs. What clang leaves
  * open (sizes of data sections, offsets of globals) is left open here, too.
  */
+
 import type { Endian } from '../../src/isa/insn.js';
 import { encodeBtf } from '../../src/object/btf/encode.js';
 import type { BtfMember, BtfSecVar, BtfType } from '../../src/object/btf/types.js';
+import { intType } from './btf-types.js';
 
 /** Collects types; ids are positions. */
 export class Types {
@@ -16,9 +18,7 @@ export class Types {
 
   /** `int`, 4 bytes, signed. */
   int(name = 'int', size = 4, encoding = 1): number {
-    const signed = (encoding & 1) !== 0;
-    const [char, bool] = [(encoding & 2) !== 0, (encoding & 4) !== 0];
-    return this.add({ kind: 'int', name, size, signed, char, bool, encoding, bitOffset: 0, bits: size * 8 });
+    return this.add(intType(name, size, encoding));
   }
 
   ptr(type: number): number {

@@ -2,11 +2,13 @@
  * What random programs found out about us, made small: each row once had another verdict, errno, reason or count here than
  * in Linux 6.18.44, where the expectation was recorded. `funcs`: first instructions of functions that have BTF.
  */
+
 import { describe, expect, test } from '@jest/globals';
 import { encodeInsns } from '../../src/isa/encode.js';
 import { assemble } from '../../src/isa/index.js';
 import { Btf, type BtfType, encodeBtf } from '../../src/object/btf/index.js';
 import { requestFromJson, verify } from '../../src/verifier/index.js';
+import { intType } from '../support/btf-types.js';
 
 type Row = readonly [
   name: string,
@@ -24,19 +26,8 @@ type Row = readonly [
   maps: readonly object[],
 ];
 
-const INT: BtfType = {
-  kind: 'int',
-  name: 'int',
-  size: 4,
-  encoding: 1,
-  signed: true,
-  char: false,
-  bool: false,
-  bits: 32,
-  bitOffset: 0,
-};
 const TYPES: readonly BtfType[] = [
-  INT,
+  intType(),
   { kind: 'ptr', name: '', type: 0 },
   { kind: 'func_proto', name: '', type: 1, params: [{ name: 'ctx', type: 2 }] },
   ...['main', 'f0', 'f1', 'f2'].map((name): BtfType => ({ kind: 'func', name, type: 3, linkage: 0 })),

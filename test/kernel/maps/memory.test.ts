@@ -1,4 +1,5 @@
 /** Bloom filters, arenas with their ranges of pages, ring buffers from user space, struct_ops, build ids. */
+
 import { describe, expect, test } from '@jest/globals';
 import { Errno } from '../../../src/abi/errno.js';
 import type { ArenaMap } from '../../../src/kernel/bpf/arena.js';
@@ -7,6 +8,7 @@ import type { StackMap } from '../../../src/kernel/bpf/stackmap.js';
 import type { UserRingbufMap } from '../../../src/kernel/bpf/user-ringbuf.js';
 import { Btf } from '../../../src/object/btf/btf.js';
 import { encodeBtf } from '../../../src/object/btf/encode.js';
+import { intType } from '../../support/btf-types.js';
 import { errnoOf, kernelOf, makeMap, u32 } from './support.js';
 
 const MMAPABLE = 1 << 10;
@@ -174,17 +176,7 @@ describe('user ring buffer', () => {
 });
 
 describe('struct_ops', () => {
-  const int = {
-    kind: 'int',
-    name: 'u32',
-    size: 4,
-    bits: 32,
-    bitOffset: 0,
-    encoding: 0,
-    signed: false,
-    char: false,
-    bool: false,
-  } as const;
+  const int = intType('u32', 4, 0);
   const member = (name: string, type: number, offset: number) => ({
     name,
     type,

@@ -5,18 +5,10 @@
 
 import type { Endian } from '../../../src/isa/insn.js';
 import { Btf, type BtfMember, type BtfType, encodeBtf } from '../../../src/object/btf/index.js';
+import { intType } from '../../support/btf-types.js';
 
-export const int = (name: string, size: number, encoding = 0, bits = size * 8, bitOffset = 0): BtfType => ({
-  kind: 'int',
-  name,
-  size,
-  encoding,
-  signed: encoding === 1,
-  char: encoding === 2,
-  bool: encoding === 4,
-  bits,
-  bitOffset,
-});
+export const int = (name: string, size: number, encoding = 0, bits?: number, bitOffset?: number): BtfType =>
+  intType(name, size, encoding, bits, bitOffset);
 
 export const ptr = (type: number): BtfType => ({ kind: 'ptr', name: '', type });
 

@@ -1,4 +1,5 @@
 /** Programs that trace or replace a function of another program; rules from Linux's source, since kernels at hand refuse them. */
+
 import { describe, expect, test } from '@jest/globals';
 import { AttachType } from '../../../src/abi/attach-types.js';
 import { ProgType } from '../../../src/abi/prog-types.js';
@@ -10,23 +11,14 @@ import {
   type VerifyResult,
   verify,
 } from '../../../src/verifier/index.js';
+import { intType } from '../../support/btf-types.js';
 import { KERNEL } from './kernel.js';
 
 /** Types 1 to 6: int, u64, xdp_md, pointer to it, __sk_buff, pointer to it. Then prototype and function, in turn. */
 function programBtf(
   functions: readonly (readonly [name: string, params: readonly number[], linkage?: number])[],
 ): Btf {
-  const int = (name: string, size: number): BtfType => ({
-    kind: 'int',
-    name,
-    size,
-    encoding: 0,
-    signed: false,
-    char: false,
-    bool: false,
-    bits: size * 8,
-    bitOffset: 0,
-  });
+  const int = (name: string, size: number): BtfType => intType(name, size, 0);
   const struct = (name: string): BtfType => ({
     kind: 'struct',
     name,

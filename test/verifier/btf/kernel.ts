@@ -2,7 +2,9 @@
  * A kernel in miniature: the types that tests of BTF pointers need, encoded like a real kernel's. Names and relations are
  * Linux's, sizes and offsets are not. Types are written as `int`, `char[16]`, `task_struct*`, `rcu css_set*`.
  */
+
 import { Btf, type BtfMember, type BtfType, encodeBtf } from '../../../src/object/btf/index.js';
+import { intType } from '../../support/btf-types.js';
 
 /** Member: name, type, offset in bytes; bits and first bit where it is a bit-field. */
 type Field = readonly [name: string, type: string, off: number, bits?: number, bit?: number];
@@ -290,18 +292,7 @@ const bareName = (name: string): string => name.replace(/^union /, '');
 function build(): Btf {
   const builder = new Builder();
   for (const [name, size] of SCALARS) {
-    const bits = size * 8;
-    const type: BtfType = {
-      kind: 'int',
-      name,
-      size,
-      encoding: 0,
-      signed: false,
-      char: false,
-      bool: false,
-      bits,
-      bitOffset: 0,
-    };
+    const type = intType(name, size, 0);
     builder.add(type, name);
   }
   for (const [name] of COMPOSITES) builder.reserve(bareName(name));

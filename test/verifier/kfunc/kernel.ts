@@ -2,7 +2,9 @@
  * A kernel in miniature, with the kernel functions that the tests call: names and prototypes are Linux's. `bind` turns
  * `kcall name` of a program's text into the call by id.
  */
+
 import { Btf, type BtfType, encodeBtf } from '../../../src/object/btf/index.js';
+import { intType } from '../../support/btf-types.js';
 
 const STRUCTS: readonly (readonly [name: string, size: number])[] = [
   ['bpf_iter_num', 8],
@@ -78,20 +80,7 @@ function build(): Btf {
     ['int', 4],
     ['u64', 8],
   ] as const) {
-    builder.add(
-      {
-        kind: 'int',
-        name,
-        size,
-        signed: name === 'int',
-        char: false,
-        bool: false,
-        encoding: name === 'int' ? 1 : 0,
-        bitOffset: 0,
-        bits: 8 * size,
-      },
-      name,
-    );
+    builder.add(intType(name, size, name === 'int' ? 1 : 0), name);
   }
   for (const [name, size] of STRUCTS) {
     // A pointer in each keeps plain memory from standing for it.

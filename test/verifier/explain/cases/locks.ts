@@ -1,7 +1,9 @@
 /** Rejections around spin locks in map values, and of calls of global functions: both need BTF. */
+
 import { ProgType } from '../../../../src/abi/prog-types.js';
-import { Btf, type BtfType, encodeBtf } from '../../../../src/object/btf/index.js';
+import { Btf, encodeBtf } from '../../../../src/object/btf/index.js';
 import type { VerifyMap } from '../../../../src/verifier/index.js';
+import { intType } from '../../../support/btf-types.js';
 import { type Case, MAPS } from '../program.js';
 
 const member = (name: string, type: number, byte: number) => ({
@@ -11,22 +13,10 @@ const member = (name: string, type: number, byte: number) => ({
   bitfieldSize: 0,
 });
 
-const INT: BtfType = {
-  kind: 'int',
-  name: 'int',
-  size: 4,
-  encoding: 1,
-  signed: true,
-  char: false,
-  bool: false,
-  bits: 32,
-  bitOffset: 0,
-};
-
 /** 1 int, 2 lock, 3 value, 4 prototype of a function of an int, 5 main, 6 helper, a global function. */
 const TYPES = Btf.parse(
   encodeBtf([
-    INT,
+    intType(),
     { kind: 'struct', name: 'bpf_spin_lock', size: 4, kindFlag: false, members: [member('val', 1, 0)] },
     {
       kind: 'struct',
