@@ -1,13 +1,13 @@
 /** Runs one side of a case: a kernel, the scenario, once by its times or under schedules that the explorer makes. */
 import { pct } from '../explore/pct.js';
 import { randomWalk } from '../explore/random.js';
-import { runOnce } from '../explore/run.js';
+import { preemptionsOf, runOnce } from '../explore/run.js';
 import { type SimWorld, simScenario } from '../explore/sim-scenario.js';
 import { type StoryLine, storyOf } from '../explore/story.js';
 import type { Strategy } from '../explore/strategy.js';
 import type { Scenario as Explored } from '../explore/types.js';
 import type { Splat } from '../kernel/console.js';
-import { SimulationError } from '../kernel/errors.js';
+import { ScenarioError } from '../kernel/errors.js';
 import { kernelProfile } from '../kernel/profile.js';
 import type { TraceEvent } from '../kernel/sched/trace.js';
 import type { SimResult } from '../kernel/sim/result.js';
@@ -63,7 +63,12 @@ export const CLEAN_SCHEDULES = 40;
 
 /** The scenario of a case in the kernel of a side. Throws `ScenarioError` where it is none. */
 export function scenarioOf(library: RfcLibrary, spec: CaseSpec, side: SideSpec): Scenario {
-  const read = (): Uint8Array => new Uint8Array(0);
+  const read = (file: string): never => {
+    throw new ScenarioError(
+      'SCENARIO_VALUE',
+      `${spec.scenario} reads the file ${file}, which no library has`,
+    );
+  };
   const scenario = parseScenario(library.scenario(spec.scenario), read);
   const name = side.profile ?? spec.profile ?? 'rfc-rt';
   return { ...scenario, profile: kernelProfile(name, { ...spec.knobs, ...side.knobs }) };
@@ -97,14 +102,7 @@ function once(given: Side): SideRun {
   const prepared = prepare(given.object, given.scenario);
   const { kernel } = prepared;
   kernel.sched.startTrace();
-  let deadlock: string | undefined;
-  try {
-    kernel.executor.settle();
-  } catch (error) {
-    if (!(error instanceof SimulationError)) throw error;
-    deadlock = error.detail;
-  }
-  const result = prepared.finish(deadlock === undefined ? {} : { deadlock });
+  const result = prepared.finish(prepared.settle());
   const seen = look(given.spec, { kernel, loaded: prepared.loaded, result });
   const trace = kernel.sched.trace!.events;
   kernel.dispose();
@@ -176,13 +174,18 @@ function search(given: Side): SideRun {
     const strategy = inTurn[schedules % inTurn.length]!;
     const outcome = runOnce(watched, strategy.next()!, { record: true });
     strategy.learn(outcome);
-    const { labels } = outcome;
+    const { labels, decisions } = outcome;
     const found = run!;
     if (found.seen.length === 0 && schedules < most) continue;
     const { report, ...rest } = sideRun(given, found);
     if (found.seen.length === 0) return { ...rest, report: { ...report, schedules }, story: () => [] };
     const schedule = { scenario: spec.scenario, seed: strategy.seed, steps: labels };
-    const failure = { kind: 'assertion' as const, message: found.seen[0]!, schedule, preemptions: 0 };
+    const failure = {
+      kind: 'assertion' as const,
+      message: found.seen[0]!,
+      schedule,
+      preemptions: preemptionsOf(decisions),
+    };
     return {
       ...rest,
       report: { ...report, schedules, steps: labels },

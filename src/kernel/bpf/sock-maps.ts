@@ -197,7 +197,7 @@ export class SockHashMap extends HashBackedMap implements SockTarget {
 
   sockAt(key: number): Sock | undefined {
     const value = super.lookup(key);
-    return value === 0 ? undefined : this.byCookie.get(this.memory.view.getUint32(value, true));
+    return value === 0 ? undefined : this.held(value);
   }
 
   override lookup(key: number): number {
@@ -226,8 +226,17 @@ export class SockHashMap extends HashBackedMap implements SockTarget {
   }
 
   override release(): void {
+    this.walk((_key, value) => {
+      unlink(this.held(value)!);
+      return false;
+    });
     this.memory.free(this.scratchValue);
     super.release();
+  }
+
+  /** The socket of the element whose value lies at a memory offset. */
+  private held(value: number): Sock | undefined {
+    return this.byCookie.get(this.memory.view.getUint32(value, true));
   }
 
   private storeSock(key: number, sock: Sock, flags: number): number {

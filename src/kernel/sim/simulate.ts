@@ -58,6 +58,8 @@ export function simulate(
 export interface Prepared {
   readonly kernel: Kernel;
   readonly loaded: LoadedObject<Kernel>;
+  /** Lets it happen by its times; how it ended where that was not by itself. */
+  settle(): SimEnd;
   /** What has come of it so far, and how it ended where that was not by itself. */
   finish(end?: SimEnd): SimResult;
   /** What the scenario expects at its end and does not hold, a sentence each. */
@@ -258,8 +260,7 @@ class Simulation implements Prepared {
     this.results.push({ event, kind, timeNs, cpu: sched.here.id, comm: sched.current.comm, result });
   }
 
-  /** Lets it happen; how it ended where that was not by itself. */
-  private settle(): SimEnd {
+  settle(): SimEnd {
     const { until } = this.scenario;
     try {
       this.kernel.executor.settle(until === undefined ? undefined : this.startNs + until);

@@ -41,7 +41,7 @@ export function hasSuffix({ name }: KfuncParam, suffix: string): boolean {
   return name.length > suffix.length && name.endsWith(suffix);
 }
 
-/** The parameter gives the size of the memory before it; `const`: and has to be a constant. */
+/** The parameter gives the size of the memory before it. */
 function isSizeParam(v: Verifier, param: KfuncParam | undefined, regno: number): boolean {
   if (param === undefined || !isScalarType(param.type)) return false;
   if (v.peek(regno).type !== SCALAR_VALUE) return false;

@@ -8,6 +8,7 @@ import { isScalarType } from '../../object/btf/layout.js';
 import { kindText } from '../btf/kind-text.js';
 import { isRcuReg, isTrustedReg, structOfRegType } from '../btf/trust.js';
 import type { Verifier } from '../context.js';
+import { ERRNO } from '../errno.js';
 import { checkConstString } from '../helper-args.js';
 import { checkFuncArgOffset, checkMemReg } from '../helper-mem.js';
 import { checkFieldPointer } from '../map-field.js';
@@ -106,7 +107,7 @@ function noteReference(v: Verifier, meta: KfuncMeta, index: number, reg: Reg): v
   const releases = meta.has(KF.RELEASE);
   if (releases && meta.refObjId !== 0) {
     v.reject(
-      14,
+      ERRNO.EFAULT,
       `verifier bug: more than one arg with ref_obj_id R${index + 1} ${reg.refObjId} ${meta.refObjId}`,
     );
   }

@@ -91,6 +91,21 @@ describe('sockmap', () => {
     expect(kernel.bpf.mapUpdate(other, u32(0), u64(fd))).toBe(-Errno.EBUSY);
   });
 
+  test.each<[MapTypeName]>([['sockmap'], ['sockhash']])(
+    '%s: a socket that it held is free when it goes',
+    (type) => {
+      const kernel = kernelOf();
+      const [map, array] = [makeMap(kernel, type), makeMap(kernel, 'reuseport_sockarray')];
+      const { sock, fd } = open(kernel, SOCKETS.listener);
+      for (const key of [0, 1]) expect(kernel.bpf.mapUpdate(map, u32(key), u64(fd))).toBe(0);
+      expect(kernel.bpf.mapUpdate(map, u32(1), u64(fd))).toBe(0);
+      expect(sock.mapLinks).toBe(2);
+      expect(kernel.bpf.mapUpdate(array, u32(0), u64(fd))).toBe(-Errno.EBUSY);
+      map.release();
+      expect(kernel.bpf.mapUpdate(array, u32(0), u64(fd))).toBe(0);
+    },
+  );
+
   test.each<[keyof typeof SOCKETS, number]>([
     ['listener', 0],
     ['udpReuse', 0],

@@ -2,7 +2,6 @@
  * Kernel functions on objects that programs allocate, and on lists and trees of them. Models kernel/bpf/helpers.c of Linux
  * 6.18. In a verified program the arguments that the kernel adds (type records, offsets) are implied by the object itself.
  */
-import type { Btf } from '../../../object/btf/btf.js';
 import { type SpecialField, specialFieldsOf } from '../../../verifier/special-fields.js';
 import { type HelperCall, HelperFault, VmMemoryError } from '../../../vm/index.js';
 import type { Machine } from '../../machine.js';
@@ -27,7 +26,7 @@ export function objectKfuncs(kernel: Machine): KfuncTable {
       if (btf?.has(id) !== true) throw new HelperFault(`${name}: r1: no type ${id} to make an object of`);
       const size = btf.sizeOf(id);
       if (perCpu && size > MAX_PERCPU) return 0;
-      const object = tryCreate(kernel, size, fieldsOf(btf, id), perCpu);
+      const object = tryCreate(kernel, size, specialFieldsOf(btf, id), perCpu);
       return object === undefined ? 0 : setPointer(call, object.region.address32, high);
     };
   const drop: KfuncRun = (call) => {
@@ -47,8 +46,6 @@ export function objectKfuncs(kernel: Machine): KfuncTable {
     ...treeKfuncs(kernel, high),
   };
 }
-
-const fieldsOf = (btf: Btf, id: number): readonly SpecialField[] => specialFieldsOf(btf, id);
 
 function tryCreate(
   kernel: Machine,
