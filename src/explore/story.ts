@@ -122,7 +122,7 @@ function placeOf(choice: Choice): string {
   if (choice.kind === 'timeout') return 'gives up waiting';
   const pause = pauseOf(choice);
   if (pause === undefined)
-    return choice.kind === 'switch' || choice.cpu.top !== undefined ? 'starts' : 'goes on';
+    return choice.kind === 'switch' || choice.cpu.top !== undefined ? STARTS : 'goes on';
   if (pause.kind === 'point') return pause.place;
   return pause.on === undefined ? 'goes on' : `waited for ${pause.on.name}`;
 }

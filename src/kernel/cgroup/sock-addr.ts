@@ -4,7 +4,7 @@
  */
 import { AttachType } from '../../abi/attach-types.js';
 import { SyscallError } from '../errors.js';
-import { addressOf, addressText } from '../net/lwt.js';
+import { addressOf, addressText } from '../net/ip-address.js';
 import { SocketFamily, SocketProtocol, SocketType } from '../net/sock.js';
 import type { Flow } from '../sched/flow.js';
 import type { Cgroups } from './attach.js';

@@ -37,8 +37,8 @@ const INIT_NETNS = 1n;
 
 export function socketHelpers(kernel: Machine, type: ProgType): HelperTable {
   const high = addressHigh(kernel);
-  const lookup = (protocol: number, full: boolean) => (call: HelperCall) =>
-    setPointer(call, lookupSock(kernel, call, protocol, full)?.offset ?? 0, high);
+  const lookup = (protocol: number) => (call: HelperCall) =>
+    setPointer(call, lookupSock(kernel, call, protocol)?.offset ?? 0, high);
   const cast = (is: (sock: Sock) => boolean) => (call: HelperCall) => {
     const sock = sockArg(kernel, call, 1);
     return sock !== undefined && is(sock) ? setPointer(call, call.argU32(1), high) : 0;
@@ -46,9 +46,9 @@ export function socketHelpers(kernel: Machine, type: ProgType): HelperTable {
   return {
     ...sockOptionHelpers(kernel),
     ...plainHelpers({
-      sk_lookup_tcp: lookup(SocketProtocol.IPPROTO_TCP, true),
-      sk_lookup_udp: lookup(SocketProtocol.IPPROTO_UDP, true),
-      skc_lookup_tcp: lookup(SocketProtocol.IPPROTO_TCP, false),
+      sk_lookup_tcp: lookup(SocketProtocol.IPPROTO_TCP),
+      sk_lookup_udp: lookup(SocketProtocol.IPPROTO_UDP),
+      skc_lookup_tcp: lookup(SocketProtocol.IPPROTO_TCP),
       sk_release(call) {
         const sock = sockArg(kernel, call, 1);
         if (sock instanceof InetSock) sock.references--;
@@ -139,12 +139,7 @@ export function sockArg(kernel: Machine, call: HelperCall, n: number): Sock | un
 }
 
 /** The socket that the tuple in r2 names; it is then held by the program. */
-function lookupSock(
-  kernel: Machine,
-  call: HelperCall,
-  protocol: number,
-  full: boolean,
-): InetSock | undefined {
+function lookupSock(kernel: Machine, call: HelperCall, protocol: number): InetSock | undefined {
   const size = call.argU32(3);
   const at = call.pointer(2, size);
   const netns = BigInt.asIntN(32, call.arg(4));
@@ -160,7 +155,7 @@ function lookupSock(
   });
   const sock = stateOf(kernel).sockets.lookup(protocol, family, endpoint(0), endpoint(1));
   if (sock !== undefined) sock.references++;
-  return full || sock !== undefined ? sock : undefined;
+  return sock;
 }
 
 /** bpf_sk_assign of tc: a packet at ingress gets its socket; a test run's packet is not there. */
