@@ -22,6 +22,12 @@ export interface KernelRun {
   readonly ctx_out?: string;
 }
 
+/** Of a log that was cut, the first line may lack its beginning: it goes. */
+function withWholeLines(answer: PipeAnswer, logChars: number): PipeAnswer {
+  const { log = '' } = answer;
+  return log.length < logChars ? answer : { ...answer, log: log.slice(log.indexOf('\n') + 1) };
+}
+
 export class KernelPipe {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #waiting: ((answer: PipeAnswer) => void)[] = [];
@@ -32,7 +38,7 @@ export class KernelPipe {
     this.#child = spawn('python3', [...command, '--log', `${logChars}`]);
     this.#child.stderr.resume();
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
-      this.#waiting.shift()?.(JSON.parse(line) as PipeAnswer);
+      this.#waiting.shift()?.(withWholeLines(JSON.parse(line) as PipeAnswer, logChars));
     });
     this.#child.on('exit', (code) => this.#fail?.(new Error(`kraw.py ended with code ${code}`)));
   }
