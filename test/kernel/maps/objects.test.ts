@@ -4,6 +4,8 @@ import { Errno } from '../../../src/abi/errno.js';
 import type { MapTypeName } from '../../../src/abi/map-types.js';
 import type { CgroupStorageMap } from '../../../src/kernel/bpf/cgroup-storage.js';
 import type { LocalStorageMap } from '../../../src/kernel/bpf/local-storage.js';
+import type { BpfMap } from '../../../src/kernel/bpf/map.js';
+import { redirectAllowed } from '../../../src/kernel/bpf/sock-maps.js';
 import { Cgroup } from '../../../src/kernel/cgroup/cgroup.js';
 import { Inode } from '../../../src/kernel/fs/inode.js';
 import type { Kernel } from '../../../src/kernel/kernel.js';
@@ -106,6 +108,16 @@ describe('sockmap', () => {
     },
   );
 
+  test.each<[keyof typeof SOCKETS, boolean]>([
+    ['listener', false],
+    ['connected', true],
+    ['udp', false],
+    ['unix', false],
+    ['unixPair', true],
+  ])('to a socket that is %s can be redirected: %s', (name, allowed) => {
+    expect(redirectAllowed(open(kernelOf(), SOCKETS[name]).sock)).toBe(allowed);
+  });
+
   test.each<[keyof typeof SOCKETS, number]>([
     ['listener', 0],
     ['udpReuse', 0],
@@ -145,6 +157,31 @@ describe('storages', () => {
     expect(map.size).toBe(1);
     expect(bpf.mapDelete(map, key)).toBe(0);
     expect(bpf.mapDelete(map, key)).toBe(-Errno.ENOENT);
+  });
+
+  test('a socket pays for what hangs on it, and once for the storage', () => {
+    const kernel = kernelOf();
+    const [one, other] = [makeMap(kernel, 'sk_storage', attr), makeMap(kernel, 'sk_storage', attr)];
+    const { sock, fd } = open(kernel, UDP);
+    const after = (act: () => number): number => {
+      expect(act()).toBe(0);
+      return sock.optionMemory;
+    };
+    const set = (map: BpfMap) => () => kernel.bpf.mapUpdate(map, u32(fd), u64(5));
+    const unset = (map: BpfMap) => () => kernel.bpf.mapDelete(map, u32(fd));
+    const paid = [set(one), set(other), set(one), unset(one), unset(other)].map(after);
+    expect(paid).toEqual([184 + 80, 184 + 160, 184 + 160, 184 + 80, 0]);
+  });
+
+  test('control groups have inodes of their own, what is no file shares one', () => {
+    const kernel = kernelOf();
+    const map = makeMap(kernel, 'inode_storage', attr);
+    const fds = [new Cgroup(kernel, 1n), new Cgroup(kernel, 2n), map, {}].map((file) =>
+      kernel.files.open(file),
+    );
+    for (const fd of fds) expect(kernel.bpf.mapUpdate(map, u32(fd), u64(fd))).toBe(0);
+    const found = fds.map((fd) => number(kernel.bpf.mapLookup(map, u32(fd))));
+    expect(found).toEqual([fds[0], fds[1], fds[3], fds[3]]);
   });
 
   test.each([
