@@ -156,6 +156,11 @@ export class Verifier {
   readonly fakeReg1 = new Reg();
 
   /** `quiet`: see `VerifierLog`. */
+  /** The kernel appends a function that returns what was thrown, where the program has no handler of its own. */
+  get appendsHandler(): boolean {
+    return this.seenException && this.exceptionStart === 0;
+  }
+
   constructor(request: VerifyRequest, quiet = false) {
     this.request = request;
     this.insns = request.insns;

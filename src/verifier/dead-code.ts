@@ -56,16 +56,23 @@ export function checkKfuncsResolved(v: Verifier): void {
   });
 }
 
+/** Instructions of the handler that the kernel appends. */
+const HANDLER_INSNS = 2;
+
 /** Refuses a program whose callback was removed from under the instruction that names it. */
 export function checkCallbacksRemain(v: Verifier): void {
   const takers = v.insns.flatMap((insn, i) => (isPseudoFunc(insn) && isLive(v, i) ? [i] : []));
   if (takers.every((i) => isLive(v, i + v.insns[i]!.imm + 1))) return;
   const rest = new Rewriting(v, takers);
   rest.removeDead();
-  if (rest.starts.length <= 2) return;
+  const end = rest.starts.at(-1)!;
+  const functions = rest.starts.length - 1 + (v.appendsHandler ? 1 : 0);
+  // Linux looks only where it compiles several functions.
+  if (functions < 2) return;
   for (const target of rest.targets.values()) {
-    if (rest.starts.indexOf(target) >= 0 && target !== rest.starts.at(-1)) continue;
-    v.reject(ERRNO.EFAULT, `verifier bug: No program to jit at insn ${target} (subprog < 0)`);
+    if (target !== end && rest.starts.includes(target)) continue;
+    const shown = v.appendsHandler && target >= end ? target + HANDLER_INSNS : target;
+    v.reject(ERRNO.EFAULT, `verifier bug: No program to jit at insn ${shown} (subprog < 0)`);
   }
 }
 

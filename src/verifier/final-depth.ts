@@ -30,7 +30,6 @@ export function finalStackDepths(v: Verifier): number[] {
     if (mayGoto) depth += MAY_GOTO_STACK;
     depths.push(depth);
   });
-  // The kernel appends a function that returns what was thrown, where the program has none.
-  if (v.seenException && v.exceptionStart === 0) depths.push(0);
+  if (v.appendsHandler) depths.push(0);
   return depths;
 }

@@ -4,7 +4,9 @@ import { AttachType } from '../../../src/abi/attach-types.js';
 import { allKfuncs, KF, kfuncByName, mayCallKfunc } from '../../../src/abi/kfuncs.js';
 import { ProgType } from '../../../src/abi/prog-types.js';
 import { assemble } from '../../../src/isa/index.js';
+import { Btf, type BtfType, encodeBtf } from '../../../src/object/btf/index.js';
 import { type VerifyRequest, type VerifyResult, verify } from '../../../src/verifier/index.js';
+import { intType } from '../../support/btf-types.js';
 import { KFUNC_CASES } from './cases.js';
 import { bind, KERNEL } from './kernel.js';
 
@@ -27,6 +29,29 @@ describe('as Linux', () => {
       message,
       processed,
     });
+  });
+});
+
+test('the handler that the kernel appends counts as a function where an address is left without its own', () => {
+  const text =
+    'r0 = *(u32 *)(r1 + 12); if r0 < 1 goto +2; r1 = 0; kcall bpf_throw; .insn 0x18, 2, 4, 0, 2; .insn 0, 0, 0, 0, 0; exit; exit';
+  const types: readonly BtfType[] = [
+    intType(),
+    { kind: 'ptr', name: '', type: 0 },
+    { kind: 'func_proto', name: '', type: 1, params: [{ name: 'ctx', type: 2 }] },
+    ...['main', 'f'].map((name): BtfType => ({ kind: 'func', name, type: 3, linkage: 0 })),
+  ];
+  const functions = {
+    btf: Btf.parse(encodeBtf(types)),
+    funcInfo: [
+      { insnOff: 0, typeId: 4 },
+      { insnOff: 7, typeId: 5 },
+    ],
+  };
+  expect(judge('xdp', text, functions)).toMatchObject({
+    errno: 14,
+    message: 'verifier bug: No program to jit at insn 9 (subprog < 0)',
+    processed: 6,
   });
 });
 
